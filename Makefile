@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# One target per line of 'make help'. Every target that writes below out/ runs
+# under a lock, so that two runs side by side wait for each other.
+
+# The kernel that the series is made for, and the Debian suite that has it.
+export KERNEL := 7.3
+export SUITE  := trixie-backports
+
+# Where the output goes, where downloads are kept.
+export OUT   := $(CURDIR)/out
+export CACHE ?= $(OUT)/cache
+
+export LINUX LINUX_TARBALL FORCE PATCH FILES
+export PYTHONDONTWRITEBYTECODE := 1
+
+RIG := scripts/rig.sh
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+LOCKED := setup tree pull status kernel kernel-mainline demo compare check \
+	  check-tools series lint clean
+# The KUnit tests come with a script of their own.
+LOCKED += $(patsubst scripts/%.sh,%,$(wildcard scripts/kunit.sh))
+.PHONY: help apply unapply kunit $(LOCKED)
+
+help:
+	@awk -F ':.*## ' '/^[a-z-]+:.*## ./ { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo '  LINUX=dir, LINUX_TARBALL=file    "make tree" takes its kernel source from there'
+	@echo '  PATCH=name [FILES="file ..."]    "make pull" puts edits into this patch'
+	@echo '  FORCE=1                          go on where a target has refused to'
+
+ifndef KDUMP_LOCKED
+
+$(LOCKED):
+	@scripts/with-lock.sh $(MAKE) --no-print-directory KDUMP_LOCKED=1 $@
+
+else
+
+setup: ## install the Debian packages that are missing
+	@scripts/setup.sh base
+
+tree: ## fetch Linux, lay the new files in, apply the series: out/linux
+	@scripts/base.sh
+	@scripts/tree.py tree
+
+pull: ## bring the edits made in out/linux back into the repository
+	@scripts/tree.py pull
+
+status: ## list the edits made in out/linux
+	@scripts/tree.py status
+
+# Builds and runs take out/linux as it is when it has edits that are not pulled.
+.PHONY: tree-keep
+tree-keep: setup
+	@scripts/base.sh
+	@scripts/tree.py tree --keep
+
+kernel: tree-keep ## build the framework kernel: out/build/framework
+	@scripts/kernel.sh framework
+
+kernel-mainline: tree-keep ## build the unmodified kernel: out/build/mainline
+	@scripts/kernel.sh mainline
+
+demo: kernel kernel-mainline ## crash with DMA in flight: one table, one picture
+	@$(RIG) demo
+
+compare: kernel kernel-mainline ## the same on the unmodified kernel, side by side
+	@$(RIG) compare
+
+check-tools: setup ## test the repository's own tools (seconds)
+	@scripts/test-tree.py
+
+kunit: tree-keep ## run the KUnit tests
+	@scripts/kunit.sh
+
+check: setup ## run every test there is
+	@scripts/check.sh
+
+series: tree-keep ## write out/series, the patches to mail: git am applies them
+	@scripts/series.py
+
+lint: kernel kernel-mainline ## checkpatch, sparse, W=1, kernel-doc, codespell, shellcheck
+	@scripts/setup.sh base lint
+	@scripts/lint.sh
+
+clean: ## remove what was built; the trees and out/cache stay
+	@rm -rf $(OUT)/build $(OUT)/linux/.build $(OUT)/base/.build $(OUT)/linux/.lint $(OUT)/base/.lint
+
+endif
+
+apply: ## put the framework into your own kernel: make apply LINUX=~/linux
+	@scripts/tree.py apply
+
+unapply: ## take it out again: make unapply LINUX=~/linux
+	@scripts/tree.py unapply
+

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Walker for foreign page tables: tables of the same formats that another
+ * kernel, which is dead now, left in memory that is not in our direct map.
+ *
+ * "Templated C code" as iommu_pt.h is, compiled once per format. The format
+ * decodes the entries, but the iterators of pt_iter.h cannot be used: they reach
+ * the next level through the direct map and they trust what they read. Here
+ * every table page goes through the accessor of the crashdump framework, every
+ * entry is read once, and nothing that is read is believed before it is checked.
+ *
+ * Next to what iommu_pt.h needs, a format provides:
+ *
+ *   pt_foreign_prot(pts)
+ *       The IOMMU_READ/IOMMU_WRITE/IOMMU_NOEXEC that a leaf, or the path through
+ *       a table entry, allows; 0 if hardware treats the entry as not present.
+ *   pt_foreign_bad(pts)
+ *       True if hardware would refuse the entry, or if no kernel writes such an
+ *       entry: reserved bits, impossible sizes, levels that do not add up.
+ *   pt_foreign_lower_level(pts)
+ *       Optional: level of the table that a table entry points to, for formats
+ *       that can skip levels.
+ */
+#ifndef __GENERIC_PT_IOMMU_PT_FOREIGN_H
+#define __GENERIC_PT_IOMMU_PT_FOREIGN_H
+
+#include "pt_iter.h"
+
+#include <linux/export.h>
+#include <linux/iommu.h>
+#include <linux/iommu-kdump.h>
+
+#ifndef pt_foreign_lower_level
+static inline unsigned int pt_foreign_lower_level(const struct pt_state *pts)
+{
+	return pts->level - 1;
+}
+#endif
+
+/*
+ * A leaf is taken item by item: the items of a contiguous entry are copies of
+ * each other only if nobody has written over one of them, and hardware uses the
+ * one that it happens to read.
+ */
+static int NS(foreign_leaf)(struct pt_state *pts,
+			    struct iommu_kdump_report *report, pt_vaddr_t va,
+			    unsigned int prot)
+{
+	unsigned int isz_lg2 = pt_table_item_lg2sz(pts);
+	unsigned int contig_lg2 = pt_entry_num_contig_lg2(pts);
+	unsigned int lg2sz = isz_lg2 + contig_lg2;
+	pt_oaddr_t oa;
+
+	if (!pt_can_have_leaf(pts) || contig_lg2 > pt_num_items_lg2(pts) ||
+	    lg2sz >= PT_VADDR_MAX_LG2 ||
+	    !(pt_possible_sizes(pts) & log2_to_int(lg2sz)))
+		return iommu_kdump_report_bad(report, va, log2_to_int(isz_lg2));
+
+	oa = pt_entry_oa(pts);
+	if (oalog2_mod(oa, lg2sz) ||
+	    oalog2_div(oa, pts->range->common->max_oasz_lg2))
+		return iommu_kdump_report_bad(report, va, log2_to_int(isz_lg2));
+
+	oa += oalog2_mul(log2_mod_t(unsigned int, pts->index, contig_lg2),
+			 isz_lg2);
+	return iommu_kdump_report_mapping(report, va, oa, log2_to_int(isz_lg2),
+					  prot);
+}
+
+static int NS(foreign_table)(struct pt_range *range,
+			     struct iommu_kdump_report *report,
+			     unsigned int level, pt_oaddr_t table_pa,
+			     pt_vaddr_t va, unsigned int prot)
+{
+	struct pt_state pts = pt_init(range, level, NULL);
+	unsigned int isz_lg2 = pt_table_item_lg2sz(&pts);
+	unsigned int num_items;
+	const void *page;
+	int ret;
+
+	ret = iommu_kdump_report_table(report);
+	if (ret)
+		return ret;
+
+	/* A table pointer that leaves the memory of the crashed kernel */
+	if (oalog2_mod(table_pa, PT_TABLEMEM_LG2SZ))
+		return -EUCLEAN;
+	page = iommu_kdump_map_old(ALIGN_DOWN(table_pa, PAGE_SIZE));
+	if (IS_ERR(page))
+		return PTR_ERR(page);
+	pts.table = (struct pt_table_p *)(page + offset_in_page(table_pa));
+
+	if (level == range->top_level && range->max_vasz_lg2 <=
+	    isz_lg2 + PT_TABLEMEM_LG2SZ - ilog2(PT_ITEM_WORD_SIZE))
+		num_items = log2_to_int(range->max_vasz_lg2 - isz_lg2);
+	else
+		num_items = log2_to_int(PT_TABLEMEM_LG2SZ -
+					ilog2(PT_ITEM_WORD_SIZE));
+
+	for (pts.index = 0; pts.index < num_items; pts.index++) {
+		pt_vaddr_t item_va = va + log2_mul(pts.index, isz_lg2);
+		unsigned int item_prot;
+
+		pts.type = pt_load_entry_raw(&pts);
+		if (pts.type == PT_ENTRY_EMPTY)
+			continue;
+
+		/* The canonical form of the upper half */
+		if (pts_feature(&pts, PT_FEAT_SIGN_EXTEND) &&
+		    log2_div(item_va, range->max_vasz_lg2 - 1))
+			item_va |= ~log2_to_max_int(range->max_vasz_lg2);
+
+		/* Hardware applies the most restrictive of the path */
+		item_prot = pt_foreign_prot(&pts);
+		if (!(item_prot & (IOMMU_READ | IOMMU_WRITE)))
+			continue;
+		item_prot = (item_prot & prot & (IOMMU_READ | IOMMU_WRITE)) |
+			    ((item_prot | prot) & IOMMU_NOEXEC);
+
+		if (pts.type == PT_ENTRY_TABLE) {
+			unsigned int lower = pt_foreign_lower_level(&pts);
+
+			if (!level || lower >= level || pt_foreign_bad(&pts)) {
+				ret = -EUCLEAN;
+				break;
+			}
+			if (!(item_prot & (IOMMU_READ | IOMMU_WRITE)))
+				continue;
+			ret = NS(foreign_table)(range, report, lower,
+						pt_table_pa(&pts), item_va,
+						item_prot);
+		} else if (pt_foreign_bad(&pts)) {
+			ret = iommu_kdump_report_bad(report, item_va,
+						     log2_to_int(isz_lg2));
+		} else if (item_prot & (IOMMU_READ | IOMMU_WRITE)) {
+			ret = NS(foreign_leaf)(&pts, report, item_va,
+					       item_prot);
+		}
+		if (ret)
+			break;
+	}
+
+	iommu_kdump_unmap_old(page);
+	return ret;
+}
+
+#define pt_iommu_walk_foreign \
+	CONCATENATE(CONCATENATE(pt_iommu_, PTPFX), walk_foreign)
+
+/**
+ * pt_iommu_walk_foreign() - Report every mapping of a foreign page table
+ * @foreign: Where the table is and how it is to be read
+ * @report: Takes the mappings, see &iommu_ops.reserve_old_iova
+ *
+ * Walks the whole table in ascending order of the IOVA (the upper half of a
+ * sign extended format comes last). A leaf that cannot be right is reported as
+ * bad and skipped. Levels and loops are bounded by the format, the number of
+ * tables by iommu_kdump_report_table().
+ *
+ * Context: May sleep.
+ *
+ * Return: 0 on success, -EUCLEAN if a table cannot be right, -EINVAL if
+ * @foreign describes no table of this format, or what @report returned.
+ */
+int pt_iommu_walk_foreign(const struct pt_iommu_foreign *foreign,
+			  struct iommu_kdump_report *report)
+{
+	struct pt_common common = {
+		.features = foreign->features,
+		.max_vasz_lg2 = foreign->max_vasz_lg2,
+		.max_oasz_lg2 = foreign->max_oasz_lg2,
+	};
+	struct pt_range range = {
+		.common = &common,
+		.top_level = foreign->levels - 1,
+	};
+	struct pt_state pts = pt_init(&range, range.top_level, NULL);
+	unsigned int top_lg2;
+
+	if (!foreign->levels || range.top_level > PT_MAX_TOP_LEVEL ||
+	    (foreign->features & ~(unsigned int)PT_SUPPORTED_FEATURES))
+		return -EINVAL;
+
+	top_lg2 = min_t(unsigned int, PT_MAX_VA_ADDRESS_LG2,
+			pt_table_item_lg2sz(&pts) + PT_TABLEMEM_LG2SZ -
+				ilog2(PT_ITEM_WORD_SIZE));
+	if (!common.max_vasz_lg2 || common.max_vasz_lg2 > top_lg2)
+		common.max_vasz_lg2 = top_lg2;
+	if (!common.max_oasz_lg2 ||
+	    common.max_oasz_lg2 > PT_MAX_OUTPUT_ADDRESS_LG2)
+		common.max_oasz_lg2 = PT_MAX_OUTPUT_ADDRESS_LG2;
+	range.max_vasz_lg2 = common.max_vasz_lg2;
+	if (range.max_vasz_lg2 <= pt_table_item_lg2sz(&pts))
+		return -EINVAL;
+
+	return NS(foreign_table)(&range, report, range.top_level,
+				 foreign->root, 0,
+				 IOMMU_READ | IOMMU_WRITE);
+}
+EXPORT_SYMBOL_NS_GPL(pt_iommu_walk_foreign, "GENERIC_PT_IOMMU");
+
+#endif /* __GENERIC_PT_IOMMU_PT_FOREIGN_H */

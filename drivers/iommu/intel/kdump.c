@@ -1,0 +1,688 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Intel IOMMU: callbacks of the crashdump framework
+ *
+ * Root and context tables are taken over per IOMMU when the driver starts: every
+ * entry of the crashed kernel is validated and copied, what is not valid blocks
+ * without reporting. Translation stays on all the time. The page tables, and the
+ * PASID tables of scalable mode, stay where they are until the group moves to
+ * its new domain.
+ *
+ * References are to the "Intel Virtualization Technology for Directed I/O
+ * Architecture Specification", revision 4.1.
+ */
+
+#define pr_fmt(fmt)	"DMAR: kdump: " fmt
+
+#include <linux/crash_dump.h>
+#include <linux/dmar.h>
+#include <linux/generic_pt/iommu.h>
+#include <linux/iommu-kdump.h>
+#include <linux/pci.h>
+#include <linux/xarray.h>
+
+#include "iommu.h"
+#include "pasid.h"
+#include "../iommu-pages.h"
+
+#define ROOT_ENTRY_RSVD		GENMASK_ULL(11, 1)
+#define CONTEXT_RSVD_LO		GENMASK_ULL(11, 4)
+#define CONTEXT_RSVD_HI		(BIT_ULL(7) | GENMASK_ULL(63, 24))
+#define SM_CONTEXT_RSVD_LO	GENMASK_ULL(8, 5)
+#define SM_CONTEXT_PRE		BIT_ULL(4)
+#define SM_CONTEXT_RID_PASID	GENMASK_ULL(19, 0)
+#define CONTEXT_TT_RSVD		3
+
+/* Page table formats, for struct iommu_kdump_tables */
+enum {
+	OLD_SECOND_STAGE,
+	OLD_FIRST_STAGE,
+};
+
+/* An address that the crashed kernel wrote must be followed only into its RAM */
+static bool old_page(u64 phys)
+{
+	return iommu_kdump_is_old_ram(phys, VTD_PAGE_SIZE);
+}
+
+static int second_stage(struct intel_iommu *iommu, u64 root, unsigned int aw,
+			struct iommu_kdump_tables *tables)
+{
+	if (!(cap_sagaw(iommu->cap) & BIT(aw)) || !old_page(root))
+		return -EUCLEAN;
+	tables->type = IOMMU_KDUMP_PAGING;
+	tables->format = OLD_SECOND_STAGE;
+	tables->levels = agaw_to_level(aw);
+	tables->root = root;
+	return 0;
+}
+
+/* Section 9.3, Context Entry */
+static int decode_context(struct intel_iommu *iommu,
+			  const struct context_entry *ce,
+			  struct iommu_kdump_tables *tables)
+{
+	if ((ce->lo & CONTEXT_RSVD_LO) || (ce->hi & CONTEXT_RSVD_HI))
+		return -EUCLEAN;
+
+	tables->id = (ce->hi >> 8) & 0xffff;
+	switch ((ce->lo >> 2) & 3) {
+	case CONTEXT_TT_PASS_THROUGH:
+		if (!ecap_pass_through(iommu->ecap))
+			return -EUCLEAN;
+		tables->type = IOMMU_KDUMP_IDENTITY;
+		return 0;
+	case CONTEXT_TT_DEV_IOTLB:
+		if (!ecap_dev_iotlb_support(iommu->ecap))
+			return -EUCLEAN;
+		fallthrough;
+	case CONTEXT_TT_MULTI_LEVEL:
+		return second_stage(iommu, ce->lo & VTD_PAGE_MASK, ce->hi & 7,
+				    tables);
+	default:
+		return -EUCLEAN;
+	}
+}
+
+/* Read @nr words of a table of the crashed kernel that do not cross a page */
+static int read_old(u64 phys, u64 *val, unsigned int nr)
+{
+	const void *page;
+	const u64 *src;
+	unsigned int i;
+
+	page = iommu_kdump_map_old(phys & VTD_PAGE_MASK);
+	if (IS_ERR(page))
+		return PTR_ERR(page);
+	src = page + offset_in_page(phys);
+	for (i = 0; i < nr; i++)
+		val[i] = READ_ONCE(src[i]);
+	iommu_kdump_unmap_old(page);
+	return 0;
+}
+
+/*
+ * Sections 9.4 to 9.6: the scalable mode context entry points to a PASID
+ * directory, a directory entry to a PASID table. DMA without PASID uses the
+ * table entry that RID_PASID selects.
+ */
+static int decode_sm_context(struct intel_iommu *iommu,
+			     const struct context_entry *ce,
+			     struct iommu_kdump_tables *tables)
+{
+	u32 pasid = ce->hi & SM_CONTEXT_RID_PASID;
+	u64 pde, pte[3];
+	int ret;
+
+	if (ce->lo & SM_CONTEXT_RSVD_LO ||
+	    (pasid >> PASID_PDE_SHIFT) >= get_pasid_dir_size(ce))
+		return -EUCLEAN;
+
+	ret = read_old((ce->lo & VTD_PAGE_MASK) +
+		       (pasid >> PASID_PDE_SHIFT) * sizeof(pde), &pde, 1);
+	if (ret)
+		return ret;
+	if (!(pde & PASID_PTE_PRESENT)) {
+		tables->type = IOMMU_KDUMP_BLOCKED;
+		return 0;
+	}
+
+	ret = read_old((pde & VTD_PAGE_MASK) +
+		       (pasid & PASID_PTE_MASK) * sizeof(struct pasid_entry),
+		       pte, ARRAY_SIZE(pte));
+	if (ret)
+		return ret;
+	if (!(pte[0] & PASID_PTE_PRESENT)) {
+		tables->type = IOMMU_KDUMP_BLOCKED;
+		return 0;
+	}
+
+	tables->id = pte[1] & 0xffff;
+	switch ((pte[0] >> 6) & 7) {
+	case PASID_ENTRY_PGTT_SL_ONLY:
+		return second_stage(iommu, pte[0] & VTD_PAGE_MASK,
+				    (pte[0] >> 2) & 7, tables);
+	case PASID_ENTRY_PGTT_FL_ONLY:
+		/* FSPM: 0 is four levels, 1 is five */
+		if ((pte[2] & GENMASK_ULL(3, 2)) > BIT_ULL(2) ||
+		    !old_page(pte[2] & VTD_PAGE_MASK))
+			return -EUCLEAN;
+		tables->type = IOMMU_KDUMP_PAGING;
+		tables->format = OLD_FIRST_STAGE;
+		tables->levels = pte[2] & BIT_ULL(2) ? 5 : 4;
+		tables->root = pte[2] & VTD_PAGE_MASK;
+		return 0;
+	case PASID_ENTRY_PGTT_PT:
+		tables->type = IOMMU_KDUMP_IDENTITY;
+		return 0;
+	case PASID_ENTRY_PGTT_NESTED:
+		return -EOPNOTSUPP;
+	default:
+		return -EUCLEAN;
+	}
+}
+
+static int decode(struct intel_iommu *iommu, const struct context_entry *ce,
+		  struct iommu_kdump_tables *tables)
+{
+	if (sm_supported(iommu))
+		return decode_sm_context(iommu, ce, tables);
+	return decode_context(iommu, ce, tables);
+}
+
+/*
+ * Domain IDs of the crashed kernel are counted by the context entries that lead
+ * to them. An ID is given back when the last of them is gone and the caches have
+ * been flushed; until then a new domain must not get it.
+ */
+static int get_did(struct intel_iommu *iommu, u16 did)
+{
+	unsigned long users;
+	int ret;
+
+	if (did < IDA_START_DID || did >= iommu->max_domain_id)
+		return 0;
+
+	users = xa_to_value(xa_load(&iommu->kdump_dids, did) ?: xa_mk_value(0));
+	if (!users) {
+		ret = ida_alloc_range(&iommu->domain_ida, did, did, GFP_KERNEL);
+		if (ret < 0)
+			return ret;
+	}
+	ret = xa_err(xa_store(&iommu->kdump_dids, did, xa_mk_value(users + 1),
+			      GFP_KERNEL));
+	if (ret && !users)
+		ida_free(&iommu->domain_ida, did);
+	return ret;
+}
+
+/**
+ * intel_kdump_put_did() - An old entry that leads to a domain ID is gone
+ * @iommu: IOMMU of the entry
+ * @did: domain ID, any other than an old one is ignored
+ *
+ * Context: any. Caches must have been flushed.
+ */
+void intel_kdump_put_did(struct intel_iommu *iommu, u16 did)
+{
+	void *entry = xa_load(&iommu->kdump_dids, did);
+
+	/* Replacing a value by a value needs no memory */
+	if (entry && xa_to_value(entry))
+		xa_store(&iommu->kdump_dids, did,
+			 xa_mk_value(xa_to_value(entry) - 1), GFP_ATOMIC);
+}
+
+/**
+ * intel_kdump_free_dids() - Give domain IDs back that no old entry uses any more
+ * @iommu: IOMMU whose did_lock the caller holds
+ *
+ * Return: true if there was one.
+ */
+bool intel_kdump_free_dids(struct intel_iommu *iommu)
+{
+	unsigned long did;
+	bool freed = false;
+	void *entry;
+
+	xa_for_each(&iommu->kdump_dids, did, entry) {
+		if (xa_to_value(entry))
+			continue;
+		xa_erase(&iommu->kdump_dids, did);
+		ida_free(&iommu->domain_ida, did);
+		freed = true;
+	}
+	return freed;
+}
+
+/* Where hardware finds the entry of a requester ID, NULL if nowhere */
+static struct context_entry *find_context(struct intel_iommu *iommu, u8 bus,
+					  u8 devfn)
+{
+	struct root_entry *root = &iommu->root_entry[bus];
+	u64 entry = root->lo;
+	unsigned int idx = devfn;
+
+	if (sm_supported(iommu)) {
+		if (devfn >= 0x80)
+			entry = root->hi;
+		idx = (devfn & 0x7f) * 2;
+	}
+	if (!(entry & 1))
+		return NULL;
+	return (struct context_entry *)phys_to_virt(entry & VTD_PAGE_MASK) +
+	       idx;
+}
+
+struct take_over_stats {
+	unsigned int entries;
+	unsigned int refused;
+	unsigned int pasids;
+};
+
+/* One table: 256 entries of legacy mode, 128 of scalable mode */
+static struct context_entry * __init
+copy_context_table(struct intel_iommu *iommu, u64 old_phys,
+		   struct take_over_stats *stats)
+{
+	unsigned int step = sm_supported(iommu) ? 2 : 1;
+	const struct context_entry *old;
+	struct context_entry *new;
+	unsigned int i;
+
+	new = iommu_alloc_pages_node_sz(iommu->node, GFP_KERNEL, SZ_4K);
+	if (!new)
+		return ERR_PTR(-ENOMEM);
+	memcpy(new, iommu->kdump_blocked, SZ_4K);
+
+	old = iommu_kdump_map_old(old_phys);
+	if (IS_ERR(old)) {
+		iommu_free_pages(new);
+		return ERR_CAST(old);
+	}
+	for (i = 0; i < SZ_4K / sizeof(*old); i += step) {
+		struct iommu_kdump_tables tables = {};
+		struct context_entry ce;
+		int ret;
+
+		ce.hi = READ_ONCE(old[i].hi);
+		ce.lo = READ_ONCE(old[i].lo);
+		if (!context_present(&ce))
+			continue;
+
+		ret = decode(iommu, &ce, &tables);
+		/* Understood, but not by the framework: the group is blocked */
+		if (ret == -EOPNOTSUPP)
+			ret = 0;
+		if (!ret)
+			ret = get_did(iommu, tables.id);
+		if (ret) {
+			stats->refused++;
+			continue;
+		}
+		stats->entries++;
+		if (sm_supported(iommu) && (ce.lo & CONTEXT_PASIDE)) {
+			/* The processes that PASIDs belong to are dead */
+			ce.lo &= ~(CONTEXT_PASIDE | SM_CONTEXT_PRE);
+			stats->pasids++;
+		}
+		new[i] = ce;
+	}
+	iommu_kdump_unmap_old(old);
+	__iommu_flush_cache(iommu, new, SZ_4K);
+	return new;
+}
+
+static void __init take_over_bus(struct intel_iommu *iommu, unsigned int bus,
+				 u64 old, u64 *new,
+				 struct take_over_stats *stats)
+{
+	struct context_entry *table;
+
+	if (!(old & 1))
+		return;
+	if (old & ROOT_ENTRY_RSVD)
+		table = ERR_PTR(-EUCLEAN);
+	else
+		table = copy_context_table(iommu, old & VTD_PAGE_MASK, stats);
+	if (IS_ERR(table)) {
+		pr_warn("%s: bus %#x: %s: all of its devices are blocked\n",
+			iommu->name, bus, PTR_ERR(table) == -ENOMEM ?
+			"out of memory" : "root entry is corrupt");
+		return;
+	}
+	*new = virt_to_phys(table) | 1;
+}
+
+/* Nothing passes, nothing is reported: a page that all buses can share */
+static void __init block_all(struct intel_iommu *iommu)
+{
+	struct context_entry *blocked;
+	unsigned int i;
+
+	blocked = iommu_alloc_pages_node_sz(iommu->node, GFP_KERNEL, SZ_4K);
+	/* Without it nothing passes either, but every attempt is reported */
+	if (!blocked)
+		return;
+	for (i = 0; i < SZ_4K / sizeof(*blocked); i++)
+		blocked[i].lo = CONTEXT_FPD;
+	__iommu_flush_cache(iommu, blocked, SZ_4K);
+	iommu->kdump_blocked = blocked;
+
+	for (i = 0; i < ROOT_ENTRY_NR; i++) {
+		iommu->root_entry[i].lo = virt_to_phys(blocked) | 1;
+		if (sm_supported(iommu))
+			iommu->root_entry[i].hi = virt_to_phys(blocked) | 1;
+	}
+}
+
+/**
+ * intel_kdump_take_over() - Take root and context tables over from the crashed
+ *                           kernel
+ * @iommu: IOMMU that translates, whose new root table is empty and not in use
+ *
+ * Fills in the new root table: entries that are valid as the crashed kernel had
+ * them, the others blocked. If nothing can be taken over, all of it blocks. In no
+ * case is translation switched off, and nothing of the crashed kernel's memory is
+ * written.
+ *
+ * Section 9.1 (root entries), 9.3 and 9.4 (context entries), 11.4.5 (Root Table
+ * Address Register).
+ *
+ * Context: May sleep.
+ */
+void __init intel_kdump_take_over(struct intel_iommu *iommu)
+{
+	struct take_over_stats stats = {};
+	const char *reason = NULL;
+	struct root_entry *new = iommu->root_entry;
+	const struct root_entry *old;
+	unsigned int bus;
+	u64 rtaddr;
+
+	block_all(iommu);
+
+	rtaddr = readq(iommu->reg + DMAR_RTADDR_REG);
+	if (!iommu_kdump_enabled())
+		reason = "the command line asks for it";
+	else if (!!(rtaddr & DMA_RTADDR_SMT) != !!sm_supported(iommu))
+		reason = "another IOMMU has a root table of the other mode";
+	else if (!iommu->kdump_blocked)
+		reason = "out of memory";
+	if (reason)
+		goto blocked;
+
+	old = iommu_kdump_map_old(rtaddr & VTD_PAGE_MASK);
+	if (IS_ERR(old)) {
+		reason = PTR_ERR(old) == -ENOMEM ?
+			"out of memory" : "root table is not in its memory";
+		goto blocked;
+	}
+	for (bus = 0; bus < ROOT_ENTRY_NR; bus++) {
+		take_over_bus(iommu, bus, READ_ONCE(old[bus].lo), &new[bus].lo,
+			      &stats);
+		if (sm_supported(iommu))
+			take_over_bus(iommu, bus, READ_ONCE(old[bus].hi),
+				      &new[bus].hi, &stats);
+	}
+	iommu_kdump_unmap_old(old);
+	__iommu_flush_cache(iommu, new, ROOT_SIZE);
+
+	pr_info("%s: %s mode: %u requester IDs inherited, %u refused and blocked, PASIDs of %u blocked\n",
+		iommu->name, sm_supported(iommu) ? "scalable" : "legacy",
+		stats.entries, stats.refused, stats.pasids);
+	return;
+
+blocked:
+	__iommu_flush_cache(iommu, new, ROOT_SIZE);
+	pr_warn("%s: nothing inherited, %s: all devices are blocked until their drivers come\n",
+		iommu->name, reason);
+}
+
+/**
+ * intel_kdump_follow_mode() - Use the table mode that hardware is in
+ *
+ * The mode can only be changed while translation is off (section 11.4.5), which
+ * would let all DMA through. So the crash kernel goes on in the mode of the
+ * crashed one, whatever its command line says.
+ */
+void __init intel_kdump_follow_mode(void)
+{
+	struct dmar_drhd_unit *drhd;
+	struct intel_iommu *iommu;
+	int mode = -1;
+
+	if (!is_kdump_kernel())
+		return;
+
+	for_each_active_iommu(iommu, drhd) {
+		if (!(readl(iommu->reg + DMAR_GSTS_REG) & DMA_GSTS_TES) ||
+		    !ecap_smts(iommu->ecap))
+			continue;
+		/* One that is in legacy mode keeps all of them there */
+		if (!(readq(iommu->reg + DMAR_RTADDR_REG) & DMA_RTADDR_SMT))
+			mode = 0;
+		else if (mode < 0)
+			mode = 1;
+	}
+	if (mode < 0 || mode == !!intel_iommu_sm)
+		return;
+	pr_info("Scalable mode is %s, as the crashed kernel had it\n",
+		mode ? "on" : "off");
+	intel_iommu_sm = mode;
+}
+
+static int each_requester_id(struct device_domain_info *info,
+			     int (*fn)(struct pci_dev *pdev, u16 alias,
+				       void *data),
+			     void *data)
+{
+	if (!dev_is_pci(info->dev))
+		return fn(NULL, PCI_DEVID(info->bus, info->devfn), data);
+	return pci_for_each_dma_alias(to_pci_dev(info->dev), fn, data);
+}
+
+struct inherit_data {
+	struct intel_iommu *iommu;
+	struct iommu_kdump_tables *tables;
+	bool found;
+};
+
+static int inherit_one(struct pci_dev *pdev, u16 alias, void *data)
+{
+	struct inherit_data *inherit = data;
+	struct iommu_kdump_tables tables = {};
+	struct context_entry *ce;
+	int ret;
+
+	ce = find_context(inherit->iommu, PCI_BUS_NUM(alias), alias & 0xff);
+	if (!ce || !context_present(ce))
+		return 0;
+	ret = decode(inherit->iommu, ce, &tables);
+	if (ret)
+		return ret;
+	if (!inherit->found) {
+		*inherit->tables = tables;
+		inherit->found = true;
+		return 0;
+	}
+	/* One device, two translations: not what a kernel sets up */
+	if (tables.type != inherit->tables->type ||
+	    tables.root != inherit->tables->root ||
+	    tables.levels != inherit->tables->levels ||
+	    tables.format != inherit->tables->format)
+		return -EUCLEAN;
+	return 0;
+}
+
+/**
+ * intel_iommu_inherit_tables() - &iommu_ops.inherit_tables
+ * @dev: device that joins a group
+ * @tables: filled in with what its context entries lead to
+ *
+ * Return: see &iommu_ops.inherit_tables.
+ */
+int intel_iommu_inherit_tables(struct device *dev,
+			       struct iommu_kdump_tables *tables)
+{
+	struct device_domain_info *info = dev_iommu_priv_get(dev);
+	struct intel_iommu *iommu = info->iommu;
+	struct inherit_data inherit = {
+		.iommu = iommu,
+		.tables = tables,
+	};
+	int ret;
+
+	if (dev_is_real_dma_subdevice(dev))
+		return -ENOENT;
+
+	if (!(iommu->flags & VTD_FLAG_TRANS_PRE_ENABLED)) {
+		tables->type = IOMMU_KDUMP_IDENTITY;
+		tables->not_live = true;
+		return 0;
+	}
+
+	ret = each_requester_id(info, inherit_one, &inherit);
+	if (ret)
+		return ret;
+	if (!inherit.found)
+		tables->type = IOMMU_KDUMP_BLOCKED;
+	info->old_did = tables->id;
+	return 0;
+}
+
+/**
+ * intel_iommu_reserve_old_iova() - &iommu_ops.reserve_old_iova
+ * @dev: one of the devices that use the table
+ * @tables: what intel_iommu_inherit_tables() has filled in
+ * @report: takes the mappings
+ *
+ * Return: see &iommu_ops.reserve_old_iova.
+ */
+int intel_iommu_reserve_old_iova(struct device *dev,
+				 const struct iommu_kdump_tables *tables,
+				 struct iommu_kdump_report *report)
+{
+	struct pt_iommu_foreign foreign = {
+		.root = tables->root,
+		.levels = tables->levels,
+		.max_oasz_lg2 = boot_cpu_data.x86_phys_bits,
+	};
+
+	if (tables->format == OLD_FIRST_STAGE) {
+		foreign.features = BIT(PT_FEAT_SIGN_EXTEND);
+		return pt_iommu_x86_64_walk_foreign(&foreign, report);
+	}
+	return pt_iommu_vtdss_walk_foreign(&foreign, report);
+}
+
+/**
+ * intel_kdump_flush_dev_iotlb() - Empty the TLB of a device
+ * @info: device that may have cached translations of the crashed kernel
+ *
+ * A device that does not answer is not waited for.
+ */
+void intel_kdump_flush_dev_iotlb(struct device_domain_info *info)
+{
+	if (!info->ats_enabled || !pci_device_is_present(to_pci_dev(info->dev)))
+		return;
+	qi_flush_dev_iotlb(info->iommu, PCI_DEVID(info->bus, info->devfn),
+			   info->pfsid, info->ats_qdep, 0, MAX_AGAW_PFN_WIDTH);
+	quirk_extra_dev_tlb_flush(info, 0, MAX_AGAW_PFN_WIDTH, IOMMU_NO_PASID,
+				  info->ats_qdep);
+}
+
+/**
+ * intel_iommu_release_on_driver_probe() - &iommu_ops.release_on_driver_probe
+ * @dev: device whose old mappings are gone
+ *
+ * The old translation may be in the device's own TLB still: it was warm before
+ * ATS was set up here, so the cache tags of the domain did not cover it.
+ */
+void intel_iommu_release_on_driver_probe(struct device *dev)
+{
+	struct device_domain_info *info = dev_iommu_priv_get(dev);
+	struct intel_iommu *iommu = info->iommu;
+
+	intel_kdump_flush_dev_iotlb(info);
+
+	guard(mutex)(&iommu->did_lock);
+	intel_kdump_free_dids(iommu);
+}
+
+static int any_present(struct pci_dev *pdev, u16 alias, void *data)
+{
+	struct context_entry *ce;
+
+	ce = find_context(data, PCI_BUS_NUM(alias), alias & 0xff);
+	return ce && context_present(ce);
+}
+
+/**
+ * intel_kdump_device_inherited() - Does hardware have entries for a new device?
+ * @info: device that no domain is attached to
+ *
+ * Return: true if a requester ID of it has an entry that the crashed kernel, or a
+ * sibling with the same requester ID, has set. What is attached next replaces it.
+ */
+bool intel_kdump_device_inherited(struct device_domain_info *info)
+{
+	if (!is_kdump_kernel() ||
+	    !(info->iommu->flags & VTD_FLAG_TRANS_PRE_ENABLED) ||
+	    dev_is_real_dma_subdevice(info->dev))
+		return false;
+	return each_requester_id(info, any_present, info->iommu);
+}
+
+/* One store, so that hardware sees the old entry or the new one */
+static bool exchange_context(struct context_entry *context,
+			     const struct context_entry *new)
+{
+#ifdef system_has_cmpxchg128
+	u128 val = (u128)new->hi << 64 | new->lo;
+	u128 old;
+
+	if (!system_has_cmpxchg128())
+		return false;
+	old = (u128)context->hi << 64 | context->lo;
+	while (!try_cmpxchg128((u128 *)context, &old, val))
+		;
+	return true;
+#else
+	return false;
+#endif
+}
+
+/**
+ * intel_kdump_replace_context() - Replace a present context entry
+ * @iommu: IOMMU whose lock the caller holds
+ * @context: present entry that the crashed kernel has set
+ * @new: what replaces it, with complete tables behind it
+ * @bus: bus number of the requester ID
+ * @devfn: device and function number of the requester ID
+ * @did: domain ID of the old translation
+ *
+ * Section 6.5.3.3 tells software to make a present entry not present first. That
+ * is what one must do if the fields of an entry cannot change together, and it
+ * blocks DMA that is in flight. Here the fields change together in one 128-bit
+ * store (section 9.3: hardware reads an entry as a whole), and both entries are
+ * complete: whichever hardware uses until the flush is done, old DMA goes to the
+ * same place. Processors without such a store get the order of the specification.
+ *
+ * On return nothing of the old entry is cached.
+ */
+void intel_kdump_replace_context(struct intel_iommu *iommu,
+				 struct context_entry *context,
+				 const struct context_entry *new, u8 bus,
+				 u8 devfn, u16 did)
+{
+	u16 sid = PCI_DEVID(bus, devfn);
+
+	assert_spin_locked(&iommu->lock);
+
+	/* What the new entry leads to must be visible before the entry is */
+	dma_wmb();
+	if (!exchange_context(context, new)) {
+		context_clear_present(context);
+		__iommu_flush_cache(iommu, context, sizeof(*context));
+		iommu->flush.flush_context(iommu, did, sid,
+					   DMA_CCMD_MASK_NOBIT,
+					   DMA_CCMD_DEVICE_INVL);
+		WRITE_ONCE(context->hi, new->hi);
+		dma_wmb();
+		WRITE_ONCE(context->lo, new->lo);
+	}
+	__iommu_flush_cache(iommu, context, sizeof(*context));
+	iommu_flush_write_buffer(iommu);
+
+	iommu->flush.flush_context(iommu, did, sid, DMA_CCMD_MASK_NOBIT,
+				   DMA_CCMD_DEVICE_INVL);
+	if (sm_supported(iommu)) {
+		/* First stage entries are tagged with PASIDs as well */
+		qi_flush_pasid_cache(iommu, 0, QI_PC_GLOBAL, 0);
+		iommu->flush.flush_iotlb(iommu, 0, 0, 0, DMA_TLB_GLOBAL_FLUSH);
+	} else if (did < iommu->max_domain_id) {
+		iommu->flush.flush_iotlb(iommu, did, 0, 0, DMA_TLB_DSI_FLUSH);
+	}
+	intel_kdump_put_did(iommu, did);
+}

@@ -1,0 +1,587 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Crashdump framework of the IOMMU core: life of the inheritance of a group
+ *
+ * What hardware still uses for a group when the crash kernel boots is a domain,
+ * the inherited domain. Nothing can attach to it; a group can only leave it.
+ *
+ *   none --join--> inherited --driver about to probe--> carrying --> released
+ *                      |                                   |
+ *                      `------------- refused -------------'---> blocked
+ *
+ * All of it is protected by the mutex of the group.
+ */
+
+#define pr_fmt(fmt) "iommu: kdump: " fmt
+
+#include <linux/crash_dump.h>
+#include <linux/device.h>
+#include <linux/init.h>
+#include <linux/iommu.h>
+#include <linux/list.h>
+#include <linux/pci.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/sysfs.h>
+
+#include "../dma-iommu.h"
+#include "../iommu-priv.h"
+#include "kdump.h"
+
+/* May fail, must not wake the OOM killer, nor warn */
+#define KDUMP_GFP	(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN)
+
+/*
+ * A driver has probed long before it has stopped the DMA that it found: it may
+ * start its device in a work item, or not before the interface is brought up.
+ * The crash kernel lives for minutes, and old mappings cost it little.
+ */
+#define GRACE_DEFAULT	60U
+#define GRACE_NEVER	UINT_MAX
+
+static bool kdump_inherit __ro_after_init = true;
+static unsigned int kdump_grace __ro_after_init = GRACE_DEFAULT;
+
+static const struct iommu_domain_ops inherited_domain_ops = {};
+
+static struct iommu_domain inherited_domain = {
+	.type = IOMMU_DOMAIN_INHERITED,
+	.ops = &inherited_domain_ops,
+};
+
+static int __init iommu_kdump_setup(char *str)
+{
+	if (str && !strcmp(str, "inherit"))
+		kdump_inherit = true;
+	else if (str && !strcmp(str, "block"))
+		kdump_inherit = false;
+	else
+		pr_warn("iommu.kdump=%s is unknown, use inherit or block; going on with %s\n",
+			str ?: "", kdump_inherit ? "inherit" : "block");
+	return 0;
+}
+early_param("iommu.kdump", iommu_kdump_setup);
+
+static int __init iommu_kdump_grace_setup(char *str)
+{
+	unsigned int seconds;
+
+	if (str && !strcmp(str, "never"))
+		kdump_grace = GRACE_NEVER;
+	else if (str && !kstrtouint(str, 0, &seconds) &&
+		 seconds <= INT_MAX / HZ)
+		kdump_grace = seconds;
+	else
+		pr_warn("iommu.kdump_grace=%s is unknown, use seconds or never; going on with %u seconds\n",
+			str ?: "", kdump_grace);
+	return 0;
+}
+early_param("iommu.kdump_grace", iommu_kdump_grace_setup);
+
+/**
+ * iommu_kdump_enabled() - May translations of a crashed kernel be inherited?
+ *
+ * Context: Any.
+ *
+ * Return: true in a crash kernel, unless its command line asks for a clean slate
+ * (iommu.kdump=block). If false in a crash kernel an IOMMU driver keeps nothing
+ * of what it finds, and blocks the DMA of every device that has no domain yet.
+ */
+bool iommu_kdump_enabled(void)
+{
+	return is_kdump_kernel() && kdump_inherit;
+}
+EXPORT_SYMBOL_GPL(iommu_kdump_enabled);
+
+/**
+ * iommu_domain_is_inherited() - Is this the translation of the crashed kernel?
+ * @domain: domain to look at, may be NULL
+ *
+ * For the attach_dev() of an IOMMU driver: if @old is the inherited domain,
+ * hardware uses tables of the crashed kernel for the device, and must use either
+ * those or the new ones at any instant.
+ *
+ * Context: Any.
+ */
+bool iommu_domain_is_inherited(const struct iommu_domain *domain)
+{
+	return domain == &inherited_domain;
+}
+EXPORT_SYMBOL_GPL(iommu_domain_is_inherited);
+
+/**
+ * iommu_kdump_group_inherited() - Does hardware still use old tables?
+ * @group: group whose mutex is held
+ */
+bool iommu_kdump_group_inherited(struct iommu_group *group)
+{
+	return iommu_domain_is_inherited(group->domain);
+}
+
+static const char * const state_names[] = {
+	[KDUMP_NONE] = "none",
+	[KDUMP_INHERITED] = "inherited",
+	[KDUMP_CARRYING] = "carrying",
+	[KDUMP_RELEASED] = "released",
+	[KDUMP_BLOCKED] = "blocked",
+};
+
+/**
+ * iommu_kdump_show_state() - Contents of kdump_state in sysfs
+ * @group: the group
+ * @buf: page to write to
+ *
+ * Return: bytes written.
+ */
+ssize_t iommu_kdump_show_state(struct iommu_group *group, char *buf)
+{
+	enum iommu_kdump_state state = KDUMP_NONE;
+
+	mutex_lock(&group->mutex);
+	if (group->kdump)
+		state = group->kdump->state;
+	mutex_unlock(&group->mutex);
+	return sysfs_emit(buf, "%s\n", state_names[state]);
+}
+
+static void block(struct iommu_kdump_group *kg, const char *reason)
+{
+	kg->state = KDUMP_BLOCKED;
+	kg->reason = reason;
+	pr_warn("group %d: %s: DMA of the crashed kernel is blocked, drivers start afresh\n",
+		kg->group->id, reason);
+}
+
+static struct iommu_kdump_dev *find_kdev(struct iommu_kdump_group *kg,
+					 struct device *dev)
+{
+	struct iommu_kdump_dev *kdev;
+
+	list_for_each_entry(kdev, &kg->devs, node)
+		if (kdev->dev == dev)
+			return kdev;
+	return NULL;
+}
+
+static void free_kdev(struct iommu_kdump_dev *kdev)
+{
+	list_del(&kdev->node);
+	kfree(kdev);
+}
+
+/*
+ * Old mappings out of the domain, then what the driver has kept for them. The
+ * group has left the inherited domain.
+ */
+static void release(struct iommu_kdump_group *kg)
+{
+	struct iommu_group *group = kg->group;
+	struct group_device *gdev;
+
+	if (kg->state == KDUMP_CARRYING)
+		iommu_kdump_release_mappings(group->default_domain);
+	kg->state = KDUMP_RELEASED;
+
+	for_each_group_device(group, gdev) {
+		const struct iommu_ops *ops;
+
+		if (!gdev->dev->iommu || !gdev->dev->iommu->iommu_dev)
+			continue;
+		ops = dev_iommu_ops(gdev->dev);
+		if (ops->release_on_driver_probe)
+			ops->release_on_driver_probe(gdev->dev);
+	}
+	pr_debug("group %d: released\n", group->id);
+}
+
+static void release_work(struct work_struct *work)
+{
+	struct iommu_kdump_group *kg =
+		container_of(to_delayed_work(work), struct iommu_kdump_group,
+			     release_work);
+	struct iommu_group *group = kg->group;
+
+	mutex_lock(&group->mutex);
+	if (kg->state == KDUMP_CARRYING)
+		release(kg);
+	mutex_unlock(&group->mutex);
+	iommu_group_put(group);
+}
+
+static void cancel_release(struct iommu_kdump_group *kg)
+{
+	/* If it runs already, it finds the state changed and does nothing */
+	if (cancel_delayed_work(&kg->release_work))
+		iommu_group_put(kg->group);
+}
+
+/* Release if nobody can use an old mapping, or after the grace period */
+static void update_release(struct iommu_kdump_group *kg)
+{
+	struct iommu_kdump_dev *kdev;
+	bool wait = false;
+
+	if (kg->state != KDUMP_CARRYING)
+		return;
+
+	list_for_each_entry(kdev, &kg->devs, node) {
+		if (!kdev->dma || kdev->quiet)
+			continue;
+		if (!kdev->bound) {
+			cancel_release(kg);
+			return;
+		}
+		wait = true;
+	}
+
+	if (!wait) {
+		cancel_release(kg);
+		release(kg);
+	} else if (kdump_grace != GRACE_NEVER &&
+		   !delayed_work_pending(&kg->release_work)) {
+		iommu_group_ref_get(kg->group);
+		if (!schedule_delayed_work(&kg->release_work,
+					   secs_to_jiffies(kdump_grace)))
+			iommu_group_put(kg->group);
+	}
+}
+
+/* Does the device have DMA in flight, as far as its configuration says? */
+static bool may_do_dma(struct device *dev)
+{
+	struct pci_dev *pdev;
+	u16 cmd;
+
+	if (!dev_is_pci(dev))
+		return true;
+	pdev = to_pci_dev(dev);
+	if (pci_is_bridge(pdev))
+		return false;
+	/* A device that does not answer reads as all ones */
+	pci_read_config_word(pdev, PCI_COMMAND, &cmd);
+	return cmd & PCI_COMMAND_MASTER;
+}
+
+static struct iommu_kdump_group *get_kdump_group(struct iommu_group *group)
+{
+	struct iommu_kdump_group *kg = group->kdump;
+
+	if (kg)
+		return kg;
+	kg = kzalloc(sizeof(*kg), KDUMP_GFP);
+	if (!kg)
+		return NULL;
+	kg->group = group;
+	INIT_LIST_HEAD(&kg->devs);
+	INIT_DELAYED_WORK(&kg->release_work, release_work);
+	group->kdump = kg;
+	return kg;
+}
+
+/**
+ * iommu_kdump_join() - A device joins a group
+ * @group: the group, its mutex is held
+ * @dev: device whose driver data is set up
+ * @late: the device has come after the boot, or after its group was set up
+ *
+ * Reads what hardware uses for the device now. Nothing is written: the rest of
+ * the group may not be there yet. A device that comes late has no old DMA worth
+ * keeping; what the crashed kernel has left for it goes when it is attached.
+ *
+ * Without memory nothing is inherited, and the device starts with an empty
+ * domain: blocked.
+ */
+void iommu_kdump_join(struct iommu_group *group, struct device *dev, bool late)
+{
+	const struct iommu_ops *ops = dev_iommu_ops(dev);
+	struct iommu_kdump_group *kg;
+	struct iommu_kdump_dev *kdev;
+
+	if (!iommu_kdump_enabled() || !ops->inherit_tables)
+		return;
+
+	if (late) {
+		iommu_kdump_take_over(group, NULL);
+		return;
+	}
+
+	kg = get_kdump_group(group);
+	kdev = kzalloc(sizeof(*kdev), KDUMP_GFP);
+	if (!kg || !kdev) {
+		if (kg)
+			kg->lost = true;
+		kfree(kdev);
+		dev_warn(dev, "iommu: kdump: out of memory: DMA of the crashed kernel is blocked\n");
+		return;
+	}
+
+	kdev->dev = dev;
+	kdev->error = ops->inherit_tables(dev, &kdev->tables);
+	if (kdev->error == -ENOENT) {
+		kfree(kdev);
+		return;
+	}
+	kdev->dma = may_do_dma(dev);
+	list_add_tail(&kdev->node, &kg->devs);
+}
+
+/**
+ * iommu_kdump_leave() - A device leaves its group
+ * @group: the group, its mutex is held
+ * @dev: device that is not in the list of the group any more
+ *
+ * The core blocks the device next, so it does not hold the others up. With the
+ * last device the inheritance ends: the domains are about to be freed.
+ */
+void iommu_kdump_leave(struct iommu_group *group, struct device *dev)
+{
+	struct iommu_kdump_group *kg = group->kdump;
+	struct iommu_kdump_dev *kdev;
+
+	if (!kg)
+		return;
+
+	kdev = find_kdev(kg, dev);
+	if (kdev)
+		free_kdev(kdev);
+	if (!list_empty(&group->devices)) {
+		update_release(kg);
+		return;
+	}
+	cancel_release(kg);
+	kg->state = KDUMP_NONE;
+}
+
+/**
+ * iommu_kdump_free() - The group is gone
+ * @group: group without devices and references
+ */
+void iommu_kdump_free(struct iommu_group *group)
+{
+	kfree(group->kdump);
+}
+
+/**
+ * iommu_kdump_default_domain_is_dma() - Must old IOVAs be translated?
+ * @group: group whose mutex is held
+ *
+ * Return: true if the group has inherited something. An identity domain would
+ * make physical addresses of what the old DMA still uses as IOVAs.
+ */
+bool iommu_kdump_default_domain_is_dma(struct iommu_group *group)
+{
+	struct iommu_kdump_group *kg = group->kdump;
+
+	return kg && kg->state != KDUMP_RELEASED && !list_empty(&kg->devs);
+}
+
+/**
+ * iommu_kdump_set_default_domain() - First default domain of a group
+ * @group: group whose mutex is held, in no domain yet
+ *
+ * Return: true if the group stays with the translation of the crashed kernel,
+ * false if the default domain must be attached.
+ */
+bool iommu_kdump_set_default_domain(struct iommu_group *group)
+{
+	struct iommu_kdump_group *kg = group->kdump;
+	struct iommu_kdump_dev *kdev;
+	bool inherits = false;
+
+	if (!kg)
+		return false;
+
+	if (kg->lost) {
+		block(kg, "out of memory");
+		return false;
+	}
+	list_for_each_entry(kdev, &kg->devs, node) {
+		if (kdev->error) {
+			block(kg, iommu_kdump_error_reason(kdev->error));
+			return false;
+		}
+		if (kdev->tables.type >= IOMMU_KDUMP_IDENTITY)
+			inherits = true;
+	}
+	if (!inherits)
+		return false;
+
+	group->domain = &inherited_domain;
+	kg->state = KDUMP_INHERITED;
+	return true;
+}
+
+/**
+ * iommu_kdump_group_ready() - The default domain and its allocator are set up
+ * @group: group whose mutex is held
+ *
+ * An IOMMU that does not translate yet is about to be switched on. From then on
+ * it needs tables for the DMA that goes on without it now.
+ */
+void iommu_kdump_group_ready(struct iommu_group *group)
+{
+	struct iommu_kdump_dev *kdev;
+
+	if (!iommu_kdump_group_inherited(group))
+		return;
+	list_for_each_entry(kdev, &group->kdump->devs, node) {
+		if (kdev->tables.not_live) {
+			iommu_kdump_take_over(group, NULL);
+			return;
+		}
+	}
+}
+
+/**
+ * iommu_kdump_take_over() - Move a group from the old tables to its default
+ *                           domain
+ * @group: group whose mutex is held
+ * @dev: device whose driver is about to probe, or NULL
+ *
+ * With the old mappings imported, DMA that is in flight does not notice. If they
+ * cannot be, it is blocked, and the group works as after a cold boot. Does
+ * nothing if the group does not use old tables (any more).
+ *
+ * Return: 0, or why the default domain could not be attached.
+ */
+int iommu_kdump_take_over(struct iommu_group *group, struct device *dev)
+{
+	struct iommu_kdump_group *kg = group->kdump;
+	const char *reason = NULL;
+	int ret;
+
+	if (!iommu_kdump_group_inherited(group))
+		return 0;
+
+	if (!iommu_is_dma_domain(group->default_domain)) {
+		/* The driver insists, for devices that do not work otherwise */
+		pr_warn("group %d: IOMMU driver wants identity: DMA of the crashed kernel is not confined\n",
+			group->id);
+		kg->state = KDUMP_RELEASED;
+	} else if (!iommu_dma_iova_domain(group->default_domain)) {
+		block(kg, "the DMA API does not use the IOMMU");
+	} else if (iommu_kdump_import(kg, group->default_domain, &reason)) {
+		block(kg, reason);
+	} else {
+		kg->state = KDUMP_CARRYING;
+	}
+
+	/* What cannot reach its memory any more need not try */
+	if (kg->state == KDUMP_BLOCKED && dev && dev_is_pci(dev) &&
+	    !pci_is_bridge(to_pci_dev(dev)))
+		pci_clear_master(to_pci_dev(dev));
+
+	ret = iommu_group_set_default_domain_locked(group);
+	if (ret)
+		pr_err("group %d: could not be attached to its domain (%d)\n",
+		       group->id, ret);
+	update_release(kg);
+	return ret;
+}
+
+/**
+ * iommu_kdump_domain_changed() - A group has moved to another domain
+ * @group: group whose mutex is held
+ * @old: domain that the group was in
+ *
+ * Whoever takes the group away from the DMA API (an owner like VFIO, for one)
+ * ends the inheritance.
+ */
+void iommu_kdump_domain_changed(struct iommu_group *group,
+				struct iommu_domain *old)
+{
+	struct iommu_kdump_group *kg = group->kdump;
+
+	if (!kg || group->domain == group->default_domain)
+		return;
+	if (iommu_domain_is_inherited(old) || kg->state == KDUMP_CARRYING) {
+		cancel_release(kg);
+		release(kg);
+	}
+}
+
+/**
+ * iommu_kdump_end() - The default domain is about to be replaced
+ * @group: group whose mutex is held
+ *
+ * No driver is bound, and the administrator asks for it: old mappings are not
+ * brought into a second domain.
+ */
+void iommu_kdump_end(struct iommu_group *group)
+{
+	struct iommu_kdump_group *kg = group->kdump;
+
+	if (!kg || kg->state != KDUMP_CARRYING)
+		return;
+	cancel_release(kg);
+	release(kg);
+}
+
+/**
+ * iommu_kdump_was_reset() - A function level reset has been done
+ * @group: group whose mutex is held
+ * @pdev: device that was reset
+ *
+ * The DMA of the crashed kernel has ended for this device. The caller does not
+ * know if the reset has succeeded, the command register does.
+ */
+void iommu_kdump_was_reset(struct iommu_group *group, struct pci_dev *pdev)
+{
+	struct iommu_kdump_group *kg = group->kdump;
+	struct iommu_kdump_dev *kdev;
+	u16 cmd;
+
+	if (!kg)
+		return;
+	kdev = find_kdev(kg, &pdev->dev);
+	if (!kdev)
+		return;
+	if (pci_read_config_word(pdev, PCI_COMMAND, &cmd) ||
+	    PCI_POSSIBLE_ERROR(cmd) ||
+	    (cmd & (PCI_COMMAND_MASTER | PCI_COMMAND_INTX_DISABLE)))
+		return;
+	kdev->quiet = true;
+	update_release(kg);
+}
+
+static void driver_changed(struct device *dev, bool bound)
+{
+	struct iommu_group *group;
+	struct iommu_kdump_dev *kdev;
+
+	if (!iommu_kdump_enabled())
+		return;
+	group = iommu_group_get(dev);
+	if (!group)
+		return;
+
+	mutex_lock(&group->mutex);
+	kdev = group->kdump ? find_kdev(group->kdump, dev) : NULL;
+	if (kdev) {
+		/* A driver that lets go of its device has stopped it before */
+		if (!bound && kdev->bound)
+			kdev->quiet = true;
+		kdev->bound = bound;
+		update_release(group->kdump);
+	}
+	mutex_unlock(&group->mutex);
+	iommu_group_put(group);
+}
+
+/**
+ * iommu_kdump_driver_bound() - The driver of a device has probed
+ * @dev: the device, no lock of its group is held
+ */
+void iommu_kdump_driver_bound(struct device *dev)
+{
+	driver_changed(dev, true);
+}
+
+/**
+ * iommu_kdump_driver_unbound() - The driver of a device is gone
+ * @dev: the device, no lock of its group is held
+ */
+void iommu_kdump_driver_unbound(struct device *dev)
+{
+	driver_changed(dev, false);
+}

@@ -1,0 +1,703 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Crashdump framework of the IOMMU core: import of old mappings
+ *
+ * The mappings of the crashed kernel are read by the IOMMU driver's
+ * reserve_old_iova(), checked here and written into the group's default domain by
+ * value, at the same IOVA with the same permissions. Runs that are contiguous in
+ * memory become the largest pages that fit; scattered pages go in one table at a
+ * time.
+ *
+ * A page that must not be carried is left out, but its IOVA is reserved like the
+ * others: the old device may use it at any time.
+ */
+
+#define pr_fmt(fmt) "iommu: kdump: " fmt
+
+#include <linux/device.h>
+#include <linux/generic_pt/iommu.h>
+#include <linux/iommu.h>
+#include <linux/limits.h>
+#include <linux/list.h>
+#include <linux/math64.h>
+#include <linux/mm.h>
+#include <linux/overflow.h>
+#include <linux/pci.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/sort.h>
+
+#include "../dma-iommu.h"
+#include "../iommu-priv.h"
+#include "kdump.h"
+
+/* May fail, must not wake the OOM killer, nor warn */
+#define KDUMP_GFP	(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN)
+
+/*
+ * Old ranges that are at most this far apart are reserved as one. What is lost
+ * is IOVA space, what is gained are nodes in the allocator.
+ */
+#define KDUMP_MERGE_GAP	SZ_64K
+
+/* Leaves that are collected for one call of map_leaves() */
+#define BATCH_LEAVES	512
+
+/* Shorter runs share their leaf tables with others and go through the batch */
+#define LONG_RUN	BATCH_LEAVES
+
+#define MAX_WINDOWS	32
+
+/**
+ * struct iommu_kdump_report - takes the mappings of one old table
+ * @kg: the group that they belong to
+ * @domain: where they go
+ * @stats: what was found
+ * @ranges: IOVA ranges to reserve, merged
+ * @resv: reserved regions of the group's devices
+ * @windows: address space that PCI devices answer to, for peer to peer DMA
+ * @nr_windows: elements of @windows
+ * @first: lowest IOVA that the domain translates
+ * @last: highest IOVA that the domain translates
+ * @granule: smallest page size of the domain
+ * @next: where the next mapping of this table may start
+ * @max_tables: tables that a walk may read
+ * @seen_tables: tables that this walk has read
+ * @budget: page table pages that may still be allocated
+ * @identity: take everything that is not the crash kernel's memory
+ * @again: not the first table of the group, mappings may be there already
+ * @dirty: something may have been mapped
+ * @error: why nothing is imported any more, 0 while it is
+ * @run_iova: start of the current run
+ * @run_phys: its physical address
+ * @run_size: its length in bytes, 0 if there is none
+ * @run_prot: its IOMMU_* flags
+ * @batch_iova: IOVA of the first element of @batch
+ * @batch_nr: elements in use
+ * @batch: for &pt_iommu_ops.map_leaves
+ */
+struct iommu_kdump_report {
+	struct iommu_kdump_group *kg;
+	struct iommu_domain *domain;
+	struct iommu_kdump_stats *stats;
+	struct iommu_kdump_ranges ranges;
+	struct list_head resv;
+	struct {
+		u64 first;
+		u64 last;
+	} windows[MAX_WINDOWS];
+	unsigned int nr_windows;
+	u64 first;
+	u64 last;
+	u64 granule;
+	u64 next;
+	u64 max_tables;
+	u64 seen_tables;
+	u64 budget;
+	bool identity;
+	bool again;
+	bool dirty;
+	int error;
+	u64 run_iova;
+	phys_addr_t run_phys;
+	u64 run_size;
+	int run_prot;
+	u64 batch_iova;
+	unsigned int batch_nr;
+	u64 batch[BATCH_LEAVES];
+};
+
+/* Account for page table pages that the next mapping may need */
+static bool charge(struct iommu_kdump_report *report, u64 pages)
+{
+	if (report->budget < pages) {
+		report->error = -ENOSPC;
+		return false;
+	}
+	report->budget -= pages;
+	report->dirty = true;
+	return true;
+}
+
+/* Leaf tables at the two ends, and what it takes to map what is between */
+static u64 run_tables(struct iommu_kdump_report *report)
+{
+	u64 span = report->granule * BATCH_LEAVES;
+
+	if ((report->domain->pgsize_bitmap & span) &&
+	    IS_ALIGNED(report->run_iova ^ report->run_phys, span))
+		span *= BATCH_LEAVES;
+	return 2 + div64_u64(report->run_size, span);
+}
+
+static void flush_batch(struct iommu_kdump_report *report)
+{
+	struct pt_iommu *pt = iommupt_from_domain(report->domain);
+
+	if (!report->batch_nr)
+		return;
+	if (!report->error) {
+		if (charge(report, 1))
+			report->error = pt->ops->map_leaves(
+				pt, report->batch_iova, report->batch,
+				report->batch_nr, KDUMP_GFP);
+	}
+	report->batch_nr = 0;
+}
+
+static void batch_run(struct iommu_kdump_report *report)
+{
+	u64 span = report->granule * BATCH_LEAVES;
+	u64 done;
+
+	for (done = 0; done < report->run_size; done += report->granule) {
+		u64 iova = report->run_iova + done;
+		unsigned int i;
+
+		if (report->batch_nr &&
+		    ALIGN_DOWN(iova, span) !=
+			    ALIGN_DOWN(report->batch_iova, span))
+			flush_batch(report);
+		if (!report->batch_nr)
+			report->batch_iova = iova;
+
+		i = (iova - report->batch_iova) >> __ffs64(report->granule);
+		while (report->batch_nr < i)
+			report->batch[report->batch_nr++] = 0;
+		report->batch[report->batch_nr++] =
+			(report->run_phys + done) | report->run_prot;
+	}
+}
+
+static void map_run(struct iommu_kdump_report *report)
+{
+	struct pt_iommu *pt = iommupt_from_domain(report->domain);
+	size_t mapped = 0;
+
+	if (report->error)
+		return;
+	if (!charge(report, run_tables(report)))
+		return;
+
+	if (pt)
+		report->error = pt->ops->map_range(
+			pt, report->run_iova, report->run_phys,
+			report->run_size, report->run_prot, KDUMP_GFP, &mapped);
+	else
+		report->error = iommu_map(report->domain, report->run_iova,
+					  report->run_phys, report->run_size,
+					  report->run_prot, KDUMP_GFP);
+}
+
+static void flush_run(struct iommu_kdump_report *report)
+{
+	bool pt = iommupt_from_domain(report->domain);
+
+	if (!report->run_size)
+		return;
+	/*
+	 * Over the mappings of another member of the group only map_leaves() can
+	 * tell the same mapping from a contradicting one.
+	 */
+	if (pt && (report->again ||
+		   report->run_size < LONG_RUN * report->granule)) {
+		batch_run(report);
+	} else {
+		flush_batch(report);
+		map_run(report);
+	}
+	if (!report->error)
+		report->stats->mapped += report->run_size;
+	report->run_size = 0;
+}
+
+/* A region that firmware wants mapped 1:1 lies between two old ranges */
+static bool direct_between(struct iommu_kdump_report *report, u64 first,
+			   u64 last)
+{
+	struct iommu_resv_region *region;
+
+	list_for_each_entry(region, &report->resv, list) {
+		if (region->start <= last &&
+		    region->start + region->length - 1 >= first)
+			return true;
+	}
+	return false;
+}
+
+static int reserve(struct iommu_kdump_report *report, u64 iova, u64 size)
+{
+	struct iommu_kdump_ranges *ranges = &report->ranges;
+	u64 last = iova + size - 1;
+
+	if (ranges->nr) {
+		struct iommu_kdump_range *r = &ranges->r[ranges->nr - 1];
+
+		if (iova > r->last && iova - r->last - 1 <= KDUMP_MERGE_GAP &&
+		    (iova == r->last + 1 ||
+		     !direct_between(report, r->last + 1, iova - 1))) {
+			r->last = last;
+			return 0;
+		}
+	}
+	return iommu_kdump_add_range(ranges, iova, last);
+}
+
+static int take(struct iommu_kdump_report *report, u64 iova, phys_addr_t phys,
+		u64 size, int prot)
+{
+	if (report->run_size &&
+	    report->run_iova + report->run_size == iova &&
+	    report->run_phys + report->run_size == phys &&
+	    report->run_prot == prot) {
+		report->run_size += size;
+	} else {
+		flush_run(report);
+		report->run_iova = iova;
+		report->run_phys = phys;
+		report->run_size = size;
+		report->run_prot = prot;
+	}
+	return reserve(report, iova, size);
+}
+
+/* Returns the IOMMU_* flags that @phys is mapped with, 0 if it must not be */
+static int target(struct iommu_kdump_report *report, phys_addr_t phys,
+		  u64 *last)
+{
+	unsigned int i;
+	u64 crash_last;
+
+	if (iommu_kdump_old_ram_extent(phys, last))
+		return IOMMU_CACHE;
+
+	if (iommu_kdump_crash_mem_extent(phys, &crash_last)) {
+		*last = crash_last;
+		return 0;
+	}
+	*last = min(*last, crash_last);
+
+	for (i = 0; i < report->nr_windows; i++) {
+		u64 first = report->windows[i].first;
+
+		if (phys >= first && phys <= report->windows[i].last) {
+			*last = min(*last, report->windows[i].last);
+			return IOMMU_MMIO;
+		}
+		if (first > phys)
+			*last = min(*last, first - 1);
+	}
+
+	/*
+	 * Neither RAM nor PCI: firmware memory that is not told about, or a hole.
+	 * Without translation the device can reach it, and must go on to.
+	 */
+	return report->identity ? IOMMU_CACHE : 0;
+}
+
+/* Returns the reserved region at @iova and where it, or the gap, ends */
+static struct iommu_resv_region *resv_at(struct iommu_kdump_report *report,
+					 u64 iova, u64 *last)
+{
+	struct iommu_resv_region *region;
+
+	*last = U64_MAX;
+	list_for_each_entry(region, &report->resv, list) {
+		u64 region_last = region->start + region->length - 1;
+
+		if (iova >= region->start && iova <= region_last) {
+			*last = region_last;
+			return region;
+		}
+		if (region->start > iova)
+			*last = min(*last, (u64)region->start - 1);
+	}
+	return NULL;
+}
+
+/**
+ * iommu_kdump_report_mapping() - An IOMMU driver has found an old mapping
+ * @report: as given to &iommu_ops.reserve_old_iova
+ * @iova: first IOVA, not below the end of the last mapping reported
+ * @phys: where it points. Need not be checked, that is done here.
+ * @size: bytes, a multiple of the smallest page size of the old table
+ * @prot: IOMMU_READ, IOMMU_WRITE, IOMMU_NOEXEC
+ *
+ * Context: May sleep.
+ *
+ * Return: 0 to go on. On an error the driver must stop and return it.
+ */
+int iommu_kdump_report_mapping(struct iommu_kdump_report *report, u64 iova,
+			       phys_addr_t phys, u64 size, int prot)
+{
+	u64 last, phys_last;
+	int ret;
+
+	if (!size || check_add_overflow(iova, size - 1, &last) ||
+	    check_add_overflow((u64)phys, size - 1, &phys_last) ||
+	    iova < report->next || !(prot & (IOMMU_READ | IOMMU_WRITE)))
+		return -EUCLEAN;
+	report->next = last == U64_MAX ? last : last + 1;
+
+	if (iova < report->first || last > report->last ||
+	    !IS_ALIGNED(iova | phys | size, report->granule)) {
+		report->stats->clipped += size >> PAGE_SHIFT;
+		return 0;
+	}
+
+	while (iova <= last) {
+		struct iommu_resv_region *region;
+		u64 resv_last, step;
+		int kind;
+
+		region = resv_at(report, iova, &resv_last);
+		kind = target(report, phys, &phys_last);
+		step = min3(last - iova, resv_last - iova, phys_last - phys);
+		/* Reject page by page: a partial page is all rejected */
+		if (step != last - iova)
+			step = ALIGN_DOWN(step + 1, report->granule) - 1;
+		if (step == U64_MAX || step + 1 < report->granule) {
+			step = report->granule - 1;
+			kind = 0;
+		}
+		step++;
+
+		if (region) {
+			/*
+			 * The new domain has its own idea of these addresses:
+			 * mapped 1:1 or not translated at all.
+			 */
+			if (phys != iova)
+				report->stats->refused += step >> PAGE_SHIFT;
+			ret = 0;
+		} else if (!kind && report->identity) {
+			/*
+			 * Nobody was told to use the crash kernel's memory: what
+			 * it leaves free is IOVA space for 32-bit devices.
+			 */
+			ret = 0;
+		} else if (!kind) {
+			report->stats->refused += step >> PAGE_SHIFT;
+			ret = reserve(report, iova, step);
+		} else {
+			ret = take(report, iova, phys, step, prot | kind);
+		}
+		if (ret)
+			return ret;
+		if (step > last - iova)
+			break;
+		iova += step;
+		phys += step;
+	}
+	return 0;
+}
+EXPORT_SYMBOL_GPL(iommu_kdump_report_mapping);
+
+/**
+ * iommu_kdump_report_bad() - An IOMMU driver has found an entry that cannot be
+ *                            right
+ * @report: as given to &iommu_ops.reserve_old_iova
+ * @iova: first IOVA that the entry translates
+ * @size: bytes that the entry translates
+ *
+ * The entry is dropped, its IOVA is reserved.
+ *
+ * Context: May sleep.
+ *
+ * Return: 0 to go on. On an error the driver must stop and return it.
+ */
+int iommu_kdump_report_bad(struct iommu_kdump_report *report, u64 iova,
+			   u64 size)
+{
+	u64 last;
+
+	if (!size || check_add_overflow(iova, size - 1, &last) ||
+	    iova < report->next)
+		return -EUCLEAN;
+	report->next = last == U64_MAX ? last : last + 1;
+	report->stats->bad += size >> PAGE_SHIFT;
+	if (iova < report->first || last > report->last ||
+	    !IS_ALIGNED(iova | size, report->granule))
+		return 0;
+	return reserve(report, iova, size);
+}
+EXPORT_SYMBOL_GPL(iommu_kdump_report_bad);
+
+/**
+ * iommu_kdump_report_table() - An IOMMU driver is about to read a table
+ * @report: as given to &iommu_ops.reserve_old_iova
+ *
+ * Bounds the walk: tables that point at each other in circles or at one table
+ * many times cannot keep it busy for longer than a machine full of tables would.
+ *
+ * Context: May sleep.
+ *
+ * Return: 0 to go on. On an error the driver must stop and return it.
+ */
+int iommu_kdump_report_table(struct iommu_kdump_report *report)
+{
+	if (++report->seen_tables > report->max_tables)
+		return -EUCLEAN;
+	report->stats->tables++;
+	cond_resched();
+	return 0;
+}
+EXPORT_SYMBOL_GPL(iommu_kdump_report_table);
+
+static void find_windows(struct iommu_kdump_report *report)
+{
+#ifdef CONFIG_PCI
+	struct pci_bus *bus = NULL;
+	struct resource *res;
+
+	while ((bus = pci_find_next_bus(bus))) {
+		pci_bus_for_each_resource(bus, res) {
+			if (!res || resource_type(res) != IORESOURCE_MEM ||
+			    !resource_size(res) ||
+			    report->nr_windows == MAX_WINDOWS)
+				continue;
+			report->windows[report->nr_windows].first = res->start;
+			report->windows[report->nr_windows++].last = res->end;
+		}
+	}
+#endif
+}
+
+/* Pages of RAM that the crashed kernel had: more tables cannot exist */
+static u64 old_ram_pages(void)
+{
+	u64 pages = 0, addr = 0, last;
+
+	do {
+		if (iommu_kdump_old_ram_extent(addr, &last))
+			pages += (last - addr + 1) >> PAGE_SHIFT;
+		addr = last + 1;
+	} while (addr);
+	return pages;
+}
+
+/*
+ * An eighth of the memory of the crash kernel for the tables of one group, and
+ * never the last eighth of what is free: the dump needs the rest.
+ */
+static u64 table_budget(void)
+{
+	unsigned long total = totalram_pages();
+	unsigned long avail = si_mem_available();
+
+	if (avail <= total / 8)
+		return 0;
+	return min(total / 8, avail - total / 8);
+}
+
+static int import_identity(struct iommu_kdump_report *report)
+{
+	u64 addr = 0, last;
+	int ret;
+
+	report->identity = true;
+	do {
+		/* Addresses that the CPU cannot have are nobody's memory */
+		last = min(report->last, (u64)DIRECT_MAP_PHYSMEM_END);
+		if (addr > last)
+			break;
+		ret = iommu_kdump_report_mapping(report, addr, addr,
+						 last - addr + 1,
+						 IOMMU_READ | IOMMU_WRITE);
+		if (ret)
+			return ret;
+		addr = last + 1;
+	} while (addr);
+	return 0;
+}
+
+static int import_tables(struct iommu_kdump_report *report,
+			 struct iommu_kdump_dev *kdev)
+{
+	const struct iommu_ops *ops = dev_iommu_ops(kdev->dev);
+	int ret;
+
+	report->next = 0;
+	report->seen_tables = 0;
+	if (kdev->tables.type == IOMMU_KDUMP_IDENTITY)
+		ret = import_identity(report);
+	else
+		ret = ops->reserve_old_iova(kdev->dev, &kdev->tables, report);
+	flush_run(report);
+	flush_batch(report);
+	report->again = true;
+	return ret;
+}
+
+static bool same_tables(const struct iommu_kdump_tables *a,
+			const struct iommu_kdump_tables *b)
+{
+	if (a->type != b->type)
+		return false;
+	return a->type != IOMMU_KDUMP_PAGING ||
+	       (a->root == b->root && a->levels == b->levels &&
+		a->format == b->format);
+}
+
+/* Has an earlier member of the group brought the same tables? */
+static bool seen_before(struct iommu_kdump_group *kg,
+			struct iommu_kdump_dev *kdev)
+{
+	struct iommu_kdump_dev *pos;
+
+	list_for_each_entry(pos, &kg->devs, node) {
+		if (pos == kdev)
+			return false;
+		if (same_tables(&pos->tables, &kdev->tables))
+			return true;
+	}
+	return false;
+}
+
+/**
+ * iommu_kdump_error_reason() - What an error means for those who read the log
+ * @error: what the driver or the import has returned
+ */
+const char *iommu_kdump_error_reason(int error)
+{
+	switch (error) {
+	case -EADDRINUSE:
+		return "mappings contradict each other";
+	case -ENOSPC:
+		return "page tables do not fit into memory";
+	case -ENOMEM:
+		return "out of memory";
+	case -EUCLEAN:
+		return "table or entry is corrupt";
+	case -EXDEV:
+		return "identity and paging in one group";
+	case -EOPNOTSUPP:
+		return "translation cannot be inherited";
+	default:
+		return "import failed";
+	}
+}
+
+static int check_members(struct iommu_kdump_group *kg)
+{
+	bool identity = false, paging = false;
+	struct iommu_kdump_dev *kdev;
+
+	if (kg->lost)
+		return -ENOMEM;
+	list_for_each_entry(kdev, &kg->devs, node) {
+		if (kdev->error)
+			return kdev->error;
+		identity |= kdev->tables.type == IOMMU_KDUMP_IDENTITY;
+		paging |= kdev->tables.type == IOMMU_KDUMP_PAGING;
+	}
+	return identity && paging ? -EXDEV : 0;
+}
+
+static int cmp_kdump_range(const void *a, const void *b)
+{
+	const struct iommu_kdump_range *x = a, *y = b;
+
+	if (x->first != y->first)
+		return x->first < y->first ? -1 : 1;
+	return 0;
+}
+
+/* Several tables: ranges of one may overlap those of another */
+static void merge_ranges(struct iommu_kdump_ranges *ranges)
+{
+	unsigned int i, n = 0;
+
+	sort(ranges->r, ranges->nr, sizeof(*ranges->r), cmp_kdump_range, NULL);
+	for (i = 1; i < ranges->nr; i++) {
+		if (ranges->r[i].first <= ranges->r[n].last)
+			ranges->r[n].last = max(ranges->r[n].last,
+						ranges->r[i].last);
+		else
+			ranges->r[++n] = ranges->r[i];
+	}
+	if (ranges->nr)
+		ranges->nr = n + 1;
+}
+
+/**
+ * iommu_kdump_import() - Bring the old mappings of a group into a domain
+ * @kg: inheritance of the group
+ * @domain: the group's default domain, attached to nothing yet
+ * @reason: set to what went wrong on failure
+ *
+ * On failure no old mapping is in @domain, but the old IOVAs are reserved as far
+ * as they are known.
+ *
+ * Context: May sleep, holds the group's mutex.
+ *
+ * Return: 0; -EUCLEAN if the old tables or entries are corrupt, -EADDRINUSE if
+ * members of the group contradict each other, -EXDEV if one translates and
+ * another does not, -ENOSPC if the page tables would
+ * take more memory than the dump can spare, -EOPNOTSUPP, -ENOMEM.
+ */
+int iommu_kdump_import(struct iommu_kdump_group *kg,
+		       struct iommu_domain *domain, const char **reason)
+{
+	struct iommu_resv_region *region, *next;
+	struct iommu_kdump_report *report;
+	struct iommu_kdump_dev *kdev;
+	unsigned int i;
+	int ret, err;
+
+	*reason = iommu_kdump_error_reason(-ENOMEM);
+	report = kvzalloc(sizeof(*report), KDUMP_GFP);
+	if (!report)
+		return -ENOMEM;
+
+	report->kg = kg;
+	report->domain = domain;
+	report->stats = &kg->stats;
+	report->granule = 1UL << __ffs(domain->pgsize_bitmap);
+	report->first = domain->geometry.aperture_start;
+	report->last = domain->geometry.aperture_end;
+	report->max_tables = old_ram_pages();
+	report->budget = table_budget();
+	INIT_LIST_HEAD(&report->resv);
+	find_windows(report);
+
+	ret = check_members(kg);
+	/* Without the regions direct mappings cannot be told from old ones */
+	err = iommu_group_get_resv_regions_locked(kg->group, &report->resv);
+	report->error = ret ?: err;
+	ret = report->error;
+
+	list_for_each_entry(kdev, &kg->devs, node) {
+		if (kdev->error || kdev->tables.type < IOMMU_KDUMP_IDENTITY ||
+		    seen_before(kg, kdev))
+			continue;
+		err = import_tables(report, kdev);
+		if (err && !ret)
+			ret = err;
+		if (report->error && !ret)
+			ret = report->error;
+		if (ret)
+			report->error = ret;
+	}
+
+	merge_ranges(&report->ranges);
+	err = iommu_kdump_reserve(domain, &report->ranges, !ret,
+				  &kg->stats.reserved);
+	/* An IOVA that can be handed out must not be mapped */
+	if (!ret)
+		ret = err;
+	if (ret) {
+		*reason = iommu_kdump_error_reason(ret);
+		kg->stats.mapped = 0;
+		for (i = 0; report->dirty && i < report->ranges.nr; i++)
+			iommu_kdump_unmap_range(domain,
+						report->ranges.r[i].first,
+						report->ranges.r[i].last);
+	}
+
+	iommu_kdump_free_ranges(&report->ranges);
+	list_for_each_entry_safe(region, next, &report->resv, list)
+		kfree(region);
+	kvfree(report);
+	return ret;
+}

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Crashdump framework of the IOMMU core: what its parts share, and the calls
+ * from the IOMMU core and the DMA API.
+ */
+#ifndef __IOMMU_KDUMP_KDUMP_H
+#define __IOMMU_KDUMP_KDUMP_H
+
+#include <linux/iommu-kdump.h>
+#include <linux/list.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+
+struct iommu_domain;
+struct iommu_group;
+struct iova_domain;
+struct pci_dev;
+
+#ifdef CONFIG_IOMMU_KDUMP
+
+/**
+ * enum iommu_kdump_state - life of the inheritance of a group
+ * @KDUMP_NONE: as in a normal boot
+ * @KDUMP_INHERITED: hardware uses the tables of the crashed kernel,
+ *                   group->domain is the inherited domain
+ * @KDUMP_CARRYING: group->domain is the default domain, with the old mappings
+ *                  beside the new ones
+ * @KDUMP_RELEASED: the old mappings are gone, their IOVAs are still reserved
+ * @KDUMP_BLOCKED: the group could not be carried over, the default domain has
+ *                 never had an old mapping
+ */
+enum iommu_kdump_state {
+	KDUMP_NONE,
+	KDUMP_INHERITED,
+	KDUMP_CARRYING,
+	KDUMP_RELEASED,
+	KDUMP_BLOCKED,
+};
+
+/* A range of IOVA, both ends inclusive */
+struct iommu_kdump_range {
+	u64 first;
+	u64 last;
+};
+
+struct iommu_kdump_ranges {
+	struct iommu_kdump_range *r;
+	unsigned int nr;
+	unsigned int max;
+};
+
+/**
+ * struct iommu_kdump_iova - old IOVA ranges of a DMA domain
+ * @lock: protects all of it against the DMA API, which may be in any context
+ * @reserved: nodes in the IOVA allocator that belong to the framework, in
+ *            ascending order
+ * @shared: old IOVAs that lie in nodes of somebody else (PCI windows, for
+ *          instance), which the allocator never hands out anyway
+ * @next_reclaim: how many nodes the next shortage gives back
+ * @reclaimed: nodes given back so far
+ * @mapped: the old mappings are still in the domain
+ *
+ * Owned by the DMA cookie of the domain, so that it is gone when the allocator
+ * is.
+ */
+struct iommu_kdump_iova {
+	spinlock_t lock;
+	struct iommu_kdump_ranges reserved;
+	struct iommu_kdump_ranges shared;
+	unsigned int next_reclaim;
+	unsigned int reclaimed;
+	bool mapped;
+};
+
+/**
+ * struct iommu_kdump_dev - what one device of a group has inherited
+ * @node: in iommu_kdump_group.devs
+ * @dev: the device
+ * @tables: what its IOMMU driver has found
+ * @error: why it could not be inherited, 0 if it could
+ * @dma: the device may have DMA in flight
+ * @bound: a driver is bound to it
+ * @quiet: a reset, or the driver on its way out, has ended all old DMA
+ */
+struct iommu_kdump_dev {
+	struct list_head node;
+	struct device *dev;
+	struct iommu_kdump_tables tables;
+	int error;
+	bool dma;
+	bool bound;
+	bool quiet;
+};
+
+/**
+ * struct iommu_kdump_stats - what an import has found
+ * @mapped: bytes of old mappings that are carried
+ * @reserved: bytes of IOVA that are kept from the allocator
+ * @tables: old table pages read
+ * @bad: pages whose entry could not be right
+ * @refused: pages that pointed where old DMA must not go
+ * @clipped: pages beyond what the new domain can translate
+ */
+struct iommu_kdump_stats {
+	u64 mapped;
+	u64 reserved;
+	u64 tables;
+	u64 bad;
+	u64 refused;
+	u64 clipped;
+};
+
+/**
+ * struct iommu_kdump_group - inheritance of a group
+ * @group: the group; everything here is protected by its mutex
+ * @state: where the group is
+ * @devs: list of struct iommu_kdump_dev
+ * @release_work: removes the old mappings after the grace period
+ * @stats: what the import has found
+ * @reason: why the group is blocked, NULL if it is not
+ * @lost: there was no memory for one of the devices
+ */
+struct iommu_kdump_group {
+	struct iommu_group *group;
+	enum iommu_kdump_state state;
+	struct list_head devs;
+	struct delayed_work release_work;
+	struct iommu_kdump_stats stats;
+	const char *reason;
+	bool lost;
+};
+
+/* core.c: called by the IOMMU core with group->mutex held */
+void iommu_kdump_join(struct iommu_group *group, struct device *dev, bool late);
+void iommu_kdump_leave(struct iommu_group *group, struct device *dev);
+bool iommu_kdump_group_inherited(struct iommu_group *group);
+bool iommu_kdump_set_default_domain(struct iommu_group *group);
+void iommu_kdump_group_ready(struct iommu_group *group);
+int iommu_kdump_take_over(struct iommu_group *group, struct device *dev);
+void iommu_kdump_domain_changed(struct iommu_group *group,
+				struct iommu_domain *old);
+bool iommu_kdump_default_domain_is_dma(struct iommu_group *group);
+void iommu_kdump_end(struct iommu_group *group);
+void iommu_kdump_was_reset(struct iommu_group *group, struct pci_dev *pdev);
+void iommu_kdump_free(struct iommu_group *group);
+ssize_t iommu_kdump_show_state(struct iommu_group *group, char *buf);
+
+/* core.c: called by the bus notifier, without the mutex */
+void iommu_kdump_driver_bound(struct device *dev);
+void iommu_kdump_driver_unbound(struct device *dev);
+
+/* import.c */
+const char *iommu_kdump_error_reason(int error);
+int iommu_kdump_import(struct iommu_kdump_group *kg,
+		       struct iommu_domain *domain, const char **reason);
+
+/* reserve.c: called by the DMA API, in any context */
+bool iommu_kdump_reclaim_iova(struct iommu_domain *domain,
+			      struct iova_domain *iovad,
+			      struct iommu_kdump_iova *old, u64 limit);
+void iommu_kdump_free_iova(struct iommu_kdump_iova *old);
+
+/* reserve.c */
+int iommu_kdump_add_range(struct iommu_kdump_ranges *ranges, u64 first,
+			  u64 last);
+void iommu_kdump_free_ranges(struct iommu_kdump_ranges *ranges);
+int iommu_kdump_reserve(struct iommu_domain *domain,
+			const struct iommu_kdump_ranges *ranges, bool mapped,
+			u64 *bytes);
+void iommu_kdump_unmap_range(struct iommu_domain *domain, u64 first, u64 last);
+void iommu_kdump_release_mappings(struct iommu_domain *domain);
+
+/* oldmem.c */
+
+/**
+ * struct iommu_kdump_oldmem_ops - memory of a made-up crashed kernel, for tests
+ * @extent: see iommu_kdump_old_ram_extent()
+ * @crash_extent: see iommu_kdump_crash_mem_extent()
+ * @map: see iommu_kdump_map_old()
+ * @unmap: see iommu_kdump_unmap_old()
+ */
+struct iommu_kdump_oldmem_ops {
+	bool (*extent)(phys_addr_t phys, u64 *last);
+	bool (*crash_extent)(phys_addr_t phys, u64 *last);
+	const void *(*map)(phys_addr_t phys);
+	void (*unmap)(const void *vaddr);
+};
+
+void iommu_kdump_set_oldmem_ops(const struct iommu_kdump_oldmem_ops *ops);
+bool iommu_kdump_old_ram_extent(phys_addr_t phys, u64 *last);
+bool iommu_kdump_crash_mem_extent(phys_addr_t phys, u64 *last);
+
+#else /* CONFIG_IOMMU_KDUMP */
+
+struct iommu_kdump_iova;
+
+static inline bool iommu_kdump_reclaim_iova(struct iommu_domain *domain,
+					    struct iova_domain *iovad,
+					    struct iommu_kdump_iova *old,
+					    u64 limit)
+{
+	return false;
+}
+
+static inline void iommu_kdump_free_iova(struct iommu_kdump_iova *old)
+{
+}
+
+static inline void iommu_kdump_join(struct iommu_group *group,
+				    struct device *dev, bool late)
+{
+}
+
+static inline void iommu_kdump_leave(struct iommu_group *group,
+				     struct device *dev)
+{
+}
+
+static inline bool iommu_kdump_group_inherited(struct iommu_group *group)
+{
+	return false;
+}
+
+static inline bool iommu_kdump_set_default_domain(struct iommu_group *group)
+{
+	return false;
+}
+
+static inline void iommu_kdump_group_ready(struct iommu_group *group)
+{
+}
+
+static inline int iommu_kdump_take_over(struct iommu_group *group,
+					struct device *dev)
+{
+	return 0;
+}
+
+static inline void iommu_kdump_domain_changed(struct iommu_group *group,
+					      struct iommu_domain *old)
+{
+}
+
+static inline bool iommu_kdump_default_domain_is_dma(struct iommu_group *group)
+{
+	return false;
+}
+
+static inline void iommu_kdump_end(struct iommu_group *group)
+{
+}
+
+static inline void iommu_kdump_was_reset(struct iommu_group *group,
+					 struct pci_dev *pdev)
+{
+}
+
+static inline void iommu_kdump_free(struct iommu_group *group)
+{
+}
+
+static inline void iommu_kdump_driver_bound(struct device *dev)
+{
+}
+
+static inline void iommu_kdump_driver_unbound(struct device *dev)
+{
+}
+
+#endif /* CONFIG_IOMMU_KDUMP */
+#endif /* __IOMMU_KDUMP_KDUMP_H */

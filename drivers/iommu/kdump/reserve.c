@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Crashdump framework of the IOMMU core: IOVAs of the crashed kernel
+ *
+ * What the crashed kernel had mapped is kept from the IOVA allocator of the
+ * crash kernel: while the old mappings are carried, because two mappings cannot
+ * share an IOVA; after the release, because a stray write of the old device must
+ * meet a fault and not a new buffer.
+ *
+ * The dump comes first, so the reservation gives way when the allocator runs
+ * out: the highest ranges that the device can reach go first, twice as many each
+ * time. If the old mappings are still there, they are removed with their range.
+ */
+
+#include <linux/generic_pt/iommu.h>
+#include <linux/gfp.h>
+#include <linux/iommu.h>
+#include <linux/iova.h>
+#include <linux/overflow.h>
+#include <linux/slab.h>
+
+#include "../dma-iommu.h"
+#include "kdump.h"
+
+/* May fail, must not wake the OOM killer, nor warn */
+#define KDUMP_GFP	(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN)
+
+/* Bytes that are unmapped with interrupts off */
+#define UNMAP_SLICE	SZ_64M
+
+/**
+ * iommu_kdump_add_range() - Add a range behind the last one of a list
+ * @ranges: the list
+ * @first: first IOVA, not below what is in the list
+ * @last: last IOVA
+ *
+ * Context: May sleep.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int iommu_kdump_add_range(struct iommu_kdump_ranges *ranges, u64 first,
+			  u64 last)
+{
+	if (ranges->nr == ranges->max) {
+		unsigned int max = ranges->max ? ranges->max * 2 : 16;
+		struct iommu_kdump_range *r;
+
+		r = kvrealloc(ranges->r, array_size(max, sizeof(*r)),
+			      KDUMP_GFP);
+		if (!r)
+			return -ENOMEM;
+		ranges->r = r;
+		ranges->max = max;
+	}
+	ranges->r[ranges->nr].first = first;
+	ranges->r[ranges->nr++].last = last;
+	return 0;
+}
+
+/**
+ * iommu_kdump_free_ranges() - Empty a list of ranges
+ * @ranges: the list
+ */
+void iommu_kdump_free_ranges(struct iommu_kdump_ranges *ranges)
+{
+	kvfree(ranges->r);
+	memset(ranges, 0, sizeof(*ranges));
+}
+
+/* Unmap where the page table cannot skip holes by itself */
+static void unmap_page_by_page(struct iommu_domain *domain, u64 first, u64 last)
+{
+	size_t granule = 1UL << __ffs(domain->pgsize_bitmap);
+	struct iommu_iotlb_gather gather;
+	size_t total = 0;
+	u64 iova = first;
+
+	iommu_iotlb_gather_init(&gather);
+
+	while (iova < last) {
+		size_t unmapped = granule;
+
+		/* 0 is ambiguous for IOVA 0, which no kernel maps */
+		if (iommu_iova_to_phys(domain, iova)) {
+			unmapped = iommu_unmap_fast(domain, iova, granule,
+						    &gather);
+			total += unmapped;
+		}
+		if (check_add_overflow(iova, max(unmapped, granule), &iova))
+			break;
+	}
+	if (total)
+		iommu_iotlb_sync(domain, &gather);
+}
+
+/**
+ * iommu_kdump_unmap_range() - Remove all mappings of a range
+ * @domain: paging domain
+ * @first: first IOVA
+ * @last: last IOVA
+ *
+ * Context: Any, if nobody else changes mappings of the range.
+ */
+void iommu_kdump_unmap_range(struct iommu_domain *domain, u64 first, u64 last)
+{
+	struct pt_iommu *pt = iommupt_from_domain(domain);
+	struct iommu_iotlb_gather gather;
+
+	if (!pt) {
+		unmap_page_by_page(domain, first, last);
+		return;
+	}
+	iommu_iotlb_gather_init(&gather);
+	pt->ops->unmap_sparse(pt, first, last - first + 1, &gather);
+	iommu_iotlb_sync(domain, &gather);
+}
+
+/**
+ * iommu_kdump_reserve() - Keep old IOVAs from the allocator of a domain
+ * @domain: DMA domain whose allocator is initialised
+ * @ranges: what to reserve, in ascending order
+ * @mapped: old mappings are in @ranges, for iommu_kdump_release_mappings()
+ * @bytes: incremented by what was reserved
+ *
+ * What is reserved by somebody else already stays theirs.
+ *
+ * Context: May sleep. Only once per domain.
+ *
+ * Return: 0, or -ENOMEM with part of it reserved.
+ */
+int iommu_kdump_reserve(struct iommu_domain *domain,
+			const struct iommu_kdump_ranges *ranges, bool mapped,
+			u64 *bytes)
+{
+	struct iova_domain *iovad = iommu_dma_iova_domain(domain);
+	unsigned long shift = iova_shift(iovad);
+	struct iommu_kdump_iova *old;
+	unsigned int i;
+	int ret = 0;
+
+	old = kzalloc(sizeof(*old), KDUMP_GFP);
+	if (!old)
+		return -ENOMEM;
+	spin_lock_init(&old->lock);
+	old->next_reclaim = 1;
+	old->mapped = mapped;
+
+	for (i = 0; i < ranges->nr && !ret; i++) {
+		unsigned long pfn = ranges->r[i].first >> shift;
+		unsigned long last = ranges->r[i].last >> shift;
+
+		while (pfn <= last) {
+			unsigned long lo = pfn, hi = last;
+
+			ret = reserve_iova_gap(iovad, &lo, &hi, KDUMP_GFP);
+			if (ret == -ENOENT) {
+				lo = last + 1;
+				ret = 0;
+			}
+			if (mapped && lo > pfn && !ret)
+				ret = iommu_kdump_add_range(
+					&old->shared, (u64)pfn << shift,
+					((u64)lo << shift) - 1);
+			if (ret || lo > last)
+				break;
+			ret = iommu_kdump_add_range(&old->reserved,
+						    (u64)lo << shift,
+						    ((u64)hi << shift) |
+						    iova_mask(iovad));
+			if (ret) {
+				free_iova(iovad, lo);
+				break;
+			}
+			*bytes += (u64)(hi - lo + 1) << shift;
+			pfn = hi + 1;
+		}
+	}
+
+	/* The caller takes the mappings out again */
+	if (ret)
+		old->mapped = false;
+	iommu_dma_set_kdump_iova(domain, old);
+	return ret;
+}
+
+/* Index of the last range that starts at or below @addr, -1 if there is none */
+static int find_below(const struct iommu_kdump_ranges *ranges, u64 addr)
+{
+	int lo = 0, hi = ranges->nr;
+
+	while (lo < hi) {
+		int mid = lo + (hi - lo) / 2;
+
+		if (ranges->r[mid].first <= addr)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo - 1;
+}
+
+/**
+ * iommu_kdump_reclaim_iova() - Give reserved IOVAs back to the allocator
+ * @domain: DMA domain whose allocator has nothing left
+ * @iovad: the allocator
+ * @old: its reservation, may be NULL
+ * @limit: highest IOVA that the device can reach
+ *
+ * Context: Any.
+ *
+ * Return: true if something was given back, so that another attempt makes sense.
+ */
+bool iommu_kdump_reclaim_iova(struct iommu_domain *domain,
+			      struct iova_domain *iovad,
+			      struct iommu_kdump_iova *old, u64 limit)
+{
+	unsigned long flags;
+	unsigned int n;
+	int i;
+
+	if (!old)
+		return false;
+
+	spin_lock_irqsave(&old->lock, flags);
+	for (n = 0; n < old->next_reclaim; n++) {
+		struct iommu_kdump_range r;
+
+		i = find_below(&old->reserved, limit);
+		if (i < 0)
+			break;
+		r = old->reserved.r[i];
+		memmove(&old->reserved.r[i], &old->reserved.r[i + 1],
+			(old->reserved.nr - i - 1) * sizeof(r));
+		old->reserved.nr--;
+		if (old->mapped)
+			iommu_kdump_unmap_range(domain, r.first, r.last);
+		free_iova(iovad, iova_pfn(iovad, r.first));
+	}
+	old->reclaimed += n;
+	old->next_reclaim *= 2;
+	spin_unlock_irqrestore(&old->lock, flags);
+	return n;
+}
+
+/**
+ * iommu_kdump_release_mappings() - Remove the old mappings, keep their IOVAs
+ * @domain: DMA domain that may carry old mappings
+ *
+ * On return no old mapping is in the page table or in the IOTLB.
+ *
+ * Context: May sleep.
+ */
+void iommu_kdump_release_mappings(struct iommu_domain *domain)
+{
+	struct iommu_kdump_iova *old = iommu_dma_kdump_iova(domain);
+	unsigned int i;
+	u64 pos = 0;
+
+	if (!old || !old->mapped)
+		return;
+
+	for (i = 0; i < old->shared.nr; i++)
+		iommu_kdump_unmap_range(domain, old->shared.r[i].first,
+					old->shared.r[i].last);
+	iommu_kdump_free_ranges(&old->shared);
+
+	/*
+	 * Slice by slice: the DMA API may take ranges from us meanwhile. A leaf
+	 * that is larger than a slice goes with the slice that it starts in.
+	 */
+	for (;;) {
+		struct iommu_kdump_range r;
+
+		spin_lock_irq(&old->lock);
+		i = find_below(&old->reserved, pos) + 1;
+		if (i && old->reserved.r[i - 1].last >= pos)
+			i--;
+		if (i >= old->reserved.nr) {
+			old->mapped = false;
+			spin_unlock_irq(&old->lock);
+			return;
+		}
+		r = old->reserved.r[i];
+		r.first = max(r.first, pos);
+		if (r.last - r.first >= UNMAP_SLICE)
+			r.last = ALIGN_DOWN(r.first, UNMAP_SLICE) +
+				 UNMAP_SLICE - 1;
+		iommu_kdump_unmap_range(domain, r.first, r.last);
+		spin_unlock_irq(&old->lock);
+
+		if (check_add_overflow(r.last, 1ULL, &pos)) {
+			spin_lock_irq(&old->lock);
+			old->mapped = false;
+			spin_unlock_irq(&old->lock);
+			return;
+		}
+		cond_resched();
+	}
+}
+
+/**
+ * iommu_kdump_free_iova() - Free the reservation of a domain
+ * @old: the reservation, may be NULL. Its nodes go with the allocator.
+ */
+void iommu_kdump_free_iova(struct iommu_kdump_iova *old)
+{
+	if (!old)
+		return;
+	iommu_kdump_free_ranges(&old->reserved);
+	iommu_kdump_free_ranges(&old->shared);
+	kfree(old);
+}

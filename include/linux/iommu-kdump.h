@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Crashdump framework of the IOMMU core: the contract with IOMMU drivers.
+ *
+ * When a kernel panics, devices keep doing DMA through the IOMMU while the
+ * crash kernel boots. The framework keeps the translation of the crashed
+ * kernel alive until the driver of the crash kernel has taken its device over.
+ * See Documentation/iommu/kdump.rst for the concepts and
+ * Documentation/iommu/kdump-driver.rst for how a driver opts in.
+ */
+#ifndef __LINUX_IOMMU_KDUMP_H
+#define __LINUX_IOMMU_KDUMP_H
+
+#include <linux/err.h>
+#include <linux/types.h>
+
+struct device;
+struct iommu_domain;
+struct iommu_kdump_report;
+
+/**
+ * enum iommu_kdump_type - what hardware does with the DMA of a device that the
+ *                         crash kernel has not touched yet
+ * @IOMMU_KDUMP_NONE: nothing is inherited, the device starts as in any boot
+ * @IOMMU_KDUMP_BLOCKED: all DMA is blocked
+ * @IOMMU_KDUMP_IDENTITY: DMA addresses are physical addresses
+ * @IOMMU_KDUMP_PAGING: DMA is translated by a page table of the crashed kernel
+ */
+enum iommu_kdump_type {
+	IOMMU_KDUMP_NONE,
+	IOMMU_KDUMP_BLOCKED,
+	IOMMU_KDUMP_IDENTITY,
+	IOMMU_KDUMP_PAGING,
+};
+
+/**
+ * struct iommu_kdump_tables - what hardware uses for the DMA of one device
+ * @type: kind of translation
+ * @format: page table format, a number private to the IOMMU driver
+ * @levels: levels of the page table, 1 is a table of leaves only
+ * @id: domain ID or ASID that tags what hardware caches of this translation
+ * @root: physical address of the top table. The driver has checked that all of
+ *        it is memory of the crashed kernel, see iommu_kdump_is_old_ram().
+ * @not_live: the IOMMU does not translate yet, what is described here is what
+ *            happens to the DMA of the device without it. The core moves the
+ *            group to a domain before the IOMMU is switched on.
+ *
+ * Filled in by &iommu_ops.inherit_tables. Two devices of a group that are
+ * described by the same @type, @format, @levels and @root share one
+ * translation, which is walked once.
+ */
+struct iommu_kdump_tables {
+	enum iommu_kdump_type type;
+	u8 format;
+	u8 levels;
+	bool not_live;
+	u32 id;
+	phys_addr_t root;
+};
+
+#ifdef CONFIG_IOMMU_KDUMP
+
+bool iommu_kdump_enabled(void);
+bool iommu_domain_is_inherited(const struct iommu_domain *domain);
+
+/* Memory of the crashed kernel */
+int iommu_kdump_oldmem_init(void);
+bool iommu_kdump_is_old_ram(phys_addr_t phys, u64 size);
+const void *iommu_kdump_map_old(phys_addr_t phys);
+void iommu_kdump_unmap_old(const void *vaddr);
+
+/* For &iommu_ops.reserve_old_iova */
+int iommu_kdump_report_mapping(struct iommu_kdump_report *report, u64 iova,
+			       phys_addr_t phys, u64 size, int prot);
+int iommu_kdump_report_bad(struct iommu_kdump_report *report, u64 iova,
+			   u64 size);
+int iommu_kdump_report_table(struct iommu_kdump_report *report);
+
+#else /* CONFIG_IOMMU_KDUMP */
+
+static inline bool iommu_kdump_enabled(void)
+{
+	return false;
+}
+
+static inline bool iommu_domain_is_inherited(const struct iommu_domain *domain)
+{
+	return false;
+}
+
+static inline int iommu_kdump_oldmem_init(void)
+{
+	return 0;
+}
+
+static inline bool iommu_kdump_is_old_ram(phys_addr_t phys, u64 size)
+{
+	return false;
+}
+
+static inline const void *iommu_kdump_map_old(phys_addr_t phys)
+{
+	return ERR_PTR(-EUCLEAN);
+}
+
+static inline void iommu_kdump_unmap_old(const void *vaddr)
+{
+}
+
+#endif /* CONFIG_IOMMU_KDUMP */
+#endif /* __LINUX_IOMMU_KDUMP_H */

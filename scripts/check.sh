@@ -1,0 +1,68 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# check.sh: run every part of the tests, and add up what they say: TAP lines
+# ("ok 1 name", "not ok 2 name", "ok 3 name # SKIP why"), or one line
+# "N passed, N failed, N skipped" of a part's own. The last line printed is
+# the sum.
+set -uo pipefail
+
+cd "$(dirname "$0")/.." || exit 1
+
+passed=0
+failed=0
+skipped=0
+
+# part NAME COMMAND...: a part that fails must not keep the others from running
+part()
+{
+	local name=$1 log status p f s
+
+	shift
+	log=$OUT/tmp/check.$name
+	echo "== $name"
+	"$@" 2>&1 | tee "$log" | grep --line-buffered -vE '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$'
+	status=${PIPESTATUS[0]}
+	read -r p f s < <(awk '
+		/^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$/ { own = 1; op = $1; of = $3; os = $5 }
+		/^not ok /			{ f++; next }
+		/^ok .*# *SKIP/			{ s++; next }
+		/^ok /				{ p++ }
+		END { if (own) { p = op; f = of; s = os }; print p + 0, f + 0, s + 0 }' "$log")
+	if ((status != 0 && f == 0)); then
+		echo "not ok $name: ended with status $status"
+		f=1
+	elif ((p + f + s == 0)); then
+		echo "not ok $name: ran no test"
+		f=1
+	fi
+	passed=$((passed + p))
+	failed=$((failed + f))
+	skipped=$((skipped + s))
+}
+
+skip()
+{
+	echo "== $1"
+	echo "ok $1 # SKIP $2"
+	skipped=$((skipped + 1))
+}
+
+run_rig()
+{
+	make --no-print-directory kernel kernel-mainline || return
+	scripts/rig.sh check
+}
+
+part tools scripts/test-tree.py
+if [ -x scripts/kunit.sh ]; then
+	part kunit make --no-print-directory kunit
+fi
+if [ -e tools/testing/selftests/iommu/kdump/kdump_rig.py ]; then
+	part rig run_rig
+else
+	skip rig "the test rig is not there"
+fi
+
+echo "$passed passed, $failed failed, $skipped skipped"
+((failed == 0))

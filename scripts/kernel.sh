@@ -1,0 +1,153 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# kernel.sh framework|mainline: configure and build one of the two test kernels.
+#
+# The objects go to .build inside of the source tree: Kbuild then names every
+# file relative to it, and the compiler cache is shared by both trees and by
+# every clone. $OUT/build/NAME is a link to it.
+set -euo pipefail
+
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+name=$1
+case $name in
+framework)	tree=linux ;;
+mainline)	tree=base ;;
+*)		die "kernel.sh: framework or mainline?" ;;
+esac
+
+self=$(realpath "$0")
+source=$OUT/$tree
+build=$source/.build
+log=$OUT/build/$name.log
+fragment=$OUT/linux/tools/testing/selftests/iommu/kdump/config
+
+# The same input has to give the same objects, wherever and whenever it is built.
+export CCACHE_NOHASHDIR=1 LC_ALL=C
+export KBUILD_BUILD_TIMESTAMP='1970-01-01 00:00:00 UTC' KBUILD_BUILD_VERSION=1
+export KBUILD_BUILD_USER=kdump KBUILD_BUILD_HOST=localhost
+
+cc=${CC:-gcc}
+make=(make -C "$source" "O=$build" ARCH=x86_64 LOCALVERSION=)
+if command -v ccache >/dev/null; then
+	make+=("CC=ccache $cc" "HOSTCC=ccache gcc")
+else
+	make+=("CC=$cc")
+fi
+
+# Nothing that was said to the make above is meant for the kernel's.
+unset MAKEFLAGS MFLAGS MAKELEVEL CC KERNEL SUITE LINUX LINUX_TARBALL FORCE PATCH FILES
+export -n OUT CACHE
+
+# wanted_options: the fragment, plus what makes this kernel the one it is
+wanted_options()
+{
+	grep -E '^CONFIG_[A-Za-z0-9_]+=' "$fragment" | grep -v '^CONFIG_IOMMU_KDUMP'
+	[ "$name" = framework ] || return 0
+	if grep -rqsE '^(menu)?config IOMMU_KDUMP$' "$source/drivers/iommu/"; then
+		echo CONFIG_IOMMU_KDUMP=y
+		grep '^CONFIG_IOMMU_KDUMP' "$fragment" | grep -v '^CONFIG_IOMMU_KDUMP=' || true
+	else
+		echo "note: out/linux has no option IOMMU_KDUMP: this kernel is without the framework" >&2
+	fi
+}
+
+# What the build depends on: a kernel that is up to date is not even shown to
+# make, which takes several seconds to see that. With an argument, only what the
+# configuration depends on.
+fingerprint()
+{
+	cd "$source"
+	{
+		find . \( -path ./.build -o -path ./.lint -o -path ./Documentation -o -path ./tools/testing \) \
+			-prune -o -type f -name "${1:-*}" -printf '%P %s %T@\n' | sort
+		cat "$fragment" "$self"
+		"$cc" --version
+	} | sha256sum
+}
+
+# configure: tinyconfig plus the options, and a look at what came of it
+configure()
+{
+	local options option symbol bad=()
+
+	options=$(wanted_options)
+	cp "$build/.config" "$build/.config.before" 2>/dev/null || true
+	"${make[@]}" tinyconfig >"$log" 2>&1 || die "make tinyconfig failed: $(tail -n 1 "$log") (log: $log)"
+	# The last setting of an option counts.
+	echo "$options" >>"$build/.config"
+	"${make[@]}" olddefconfig >>"$log" 2>&1 || die "make olddefconfig failed: $(tail -n 1 "$log") (log: $log)"
+	for option in $options; do
+		symbol=${option%%=*}
+		case $option in
+		*=n)	! grep -q "^$symbol=" "$build/.config" ;;
+		*)	grep -qxF "$option" "$build/.config" ;;
+		esac || bad+=("$option")
+	done
+	[ ${#bad[@]} -eq 0 ] ||
+		die "the $name kernel cannot have ${bad[*]}: see what they depend on, and correct ${fragment#"$OUT"/linux/}"
+	# Without news the time stamp stays, or everything would be looked at again.
+	if cmp -s "$build/.config" "$build/.config.before"; then
+		mv "$build/.config.before" "$build/.config"
+	fi
+}
+
+# progress: read make's output, show how far it is, keep it in the log
+progress()
+{
+	local line count=0 total shown=-30 start=$SECONDS
+
+	total=$(cat "$build/.objects" 2>/dev/null || echo '?')
+	while true; do
+		line=
+		if IFS= read -r -t 5 line; then
+			echo "$line" >>"$log"
+			case $line in
+			"  CC "* | "  AS "* | "  HOSTCC "*) count=$((count + 1)) ;;
+			esac
+		elif (($? <= 128)); then
+			break
+		fi
+		if [ -t 1 ] && ((shown != SECONDS)); then
+			printf '\r%s kernel: %d of %s objects, %s ' "$name" "$count" "$total" "$(elapsed "$start")"
+			shown=$SECONDS
+		elif [ ! -t 1 ] && ((SECONDS - shown >= 30)); then
+			echo "$name kernel: $count of $total objects, $(elapsed "$start")"
+			shown=$SECONDS
+		fi
+	done
+	[ ! -t 1 ] || printf '\r\033[K'
+	echo "$count" >"$build/.objects.now"
+}
+
+mkdir -p "$build" "$OUT/build"
+ln -sfn "../$tree/.build" "$OUT/build/$name"
+[ -r "$fragment" ] ||
+	die "out/linux has no ${fragment#"$OUT"/linux/}: it is part of the repository and lists the options of the test kernels"
+
+now=$(fingerprint)
+config_now=$(fingerprint 'Kconfig*')
+if [ "$now" = "$(cat "$build/.built" 2>/dev/null)" ] && [ -e "$build/arch/x86/boot/bzImage" ]; then
+	exit 0
+fi
+
+start=$SECONDS
+rm -f "$build/.built"
+need_space "${NEED_MIB:-1500}" "building the $name kernel"
+if [ "$config_now" != "$(cat "$build/.configured" 2>/dev/null)" ]; then
+	configure
+	echo "$config_now" >"$build/.configured"
+fi
+if ! "${make[@]}" -j"$(nproc)" bzImage modules 2>&1 | progress; then
+	echo "the $name kernel does not build:" >&2
+	grep -E -m 10 -A 3 ' error: |undefined reference|\*\*\* ' "$log" >&2 || tail -n 10 "$log" >&2
+	die "see $log"
+fi
+# A full build is the measure for the next one's progress.
+if [ "$(cat "$build/.objects.now")" -gt "$(cat "$build/.objects" 2>/dev/null || echo 0)" ]; then
+	mv "$build/.objects.now" "$build/.objects"
+fi
+echo "$now" >"$build/.built"
+echo "$name kernel: Linux $("${make[@]}" -s kernelrelease), built in $(elapsed "$start"): out/build/$name"

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# Shared by the scripts beside this file.
+
+# die MESSAGE...: the one line that says what to do next
+die()
+{
+	echo "error: $*" >&2
+	exit 1
+}
+
+# need_space MIB PURPOSE: refuse early rather than stop half way
+need_space()
+{
+	local free
+
+	free=$(df --output=avail --block-size=1M "$OUT" | tail -n 1)
+	free=${free// /}
+	((free >= $1)) ||
+		die "$2 needs $1 MiB, the disk of $OUT has $free MiB free: free some, or move the repository"
+}
+
+# elapsed START: the time since START (of $SECONDS), as 1m02s
+elapsed()
+{
+	local t=$((SECONDS - $1))
+
+	printf '%dm%02ds' $((t / 60)) $((t % 60))
+}

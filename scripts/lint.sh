@@ -1,0 +1,137 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# lint.sh: what the kernel's own tools, and the shell's and Python's, say about
+# the files of the repository. Lines that match scripts/lint-exceptions are only
+# counted. Fails when there is any other.
+set -euo pipefail
+
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+cd "$(dirname "$0")/.."
+tree=$OUT/linux
+found=$OUT/tmp/lint
+mkdir -p "$found"
+
+# report NAME: findings, one per line, come from stdin
+report()
+{
+	sed '/^[[:space:]]*$/d' >"$found/$1"
+	# shellcheck disable=SC2094
+	awk -F '\t+' '!/^#/ && NF > 1 { print $1 }' scripts/lint-exceptions |
+		{ grep -vE -f - "$found/$1" || true; } >"$found/$1.left"
+	printf '%-12s %4d findings, %d excepted\n' "$1" "$(wc -l <"$found/$1.left")" \
+		$(($(wc -l <"$found/$1") - $(wc -l <"$found/$1.left")))
+	sed 's/^/  /' "$found/$1.left"
+}
+
+# The files: new ones (as the tree has them), and all that a patch touches.
+mapfile -t new < <(scripts/tree.py files --new)
+mapfile -t all < <(scripts/tree.py files)
+mapfile -t patches < <(scripts/tree.py patches)
+mapfile -t own < <(find scripts .ci -type f ! -name '*.pyc')
+
+# of PATTERN FILE...: the files whose name matches
+of()
+{
+	local pattern=$1
+
+	shift
+	[ $# -eq 0 ] || printf '%s\n' "$@" | grep -E "$pattern" || true
+}
+
+shells()
+{
+	grep -lE '^#!.*\b(ba|da)?sh\b|shellcheck shell=' "$@" 2>/dev/null || true
+}
+
+# One line per finding, "path:line: LEVEL: type:WHAT: text".
+checkpatch()
+{
+	local repo=$PWD
+	local command=(perl scripts/checkpatch.pl --strict --terse --show-types --no-summary)
+
+	pushd "$tree" >/dev/null
+	{
+		[ ${#new[@]} -eq 0 ] || "${command[@]}" -f "${new[@]}" || true
+		[ ${#patches[@]} -eq 0 ] || "${command[@]}" "${patches[@]/#/$repo/patches/}" || true
+	} | sed -E "s|^$repo/||; s/^([^:]+:[0-9]+: [A-Z]+):([A-Z_0-9]+): /\1: type:\2: /"
+	popd >/dev/null
+}
+
+kernel_doc()
+{
+	local files
+
+	mapfile -t files < <(of '\.[ch]$' "${new[@]}")
+	[ ${#files[@]} -gt 0 ] || return 0
+	pushd "$tree" >/dev/null
+	{ tools/docs/kernel-doc -none -Wall "${files[@]}" >/dev/null || true; } 2>&1
+	popd >/dev/null
+}
+
+python_compile()
+{
+	local file
+
+	{ of '\.py$' "${new[@]}"; of '\.py$' "${own[@]}"; } | while read -r file; do
+		python3 -c 'import sys; compile(open(sys.argv[1]).read(), sys.argv[1], "exec")' "$file" 2>&1 | tail -n 1
+	done
+}
+
+# warnings TREE: sparse and W=1, of the directories with touched C files
+warnings()
+{
+	local source=$1 build=$1/.lint log=$OUT/build/lint.${1##*/}.log dirs config
+	local make=(env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS -u KERNEL make -C "$source" "O=$build" ARCH=x86_64 LOCALVERSION=)
+
+	config=$OUT/build/framework/.config
+	[ "$source" = "$tree" ] || config=$OUT/build/mainline/.config
+	mkdir -p "$build"
+	cp "$config" "$build/.config"
+	mapfile -t dirs < <(of '^(arch|block|drivers|fs|init|kernel|lib|mm|net|security)/.*\.c$' "${all[@]}" |
+		xargs -r -n 1 dirname | sort | awk 'top == "" || index($0 "/", top "/") != 1 { top = $0; print $0 "/" }')
+	: >"$log"
+	[ ${#dirs[@]} -gt 0 ] || return 0
+	echo "building ${dirs[*]} of $source with sparse and W=1" >&2
+	"${make[@]}" olddefconfig prepare >"$log" 2>&1 ||
+		die "cannot prepare the build for sparse: $(tail -n 1 "$log") (log: $log)"
+	# Only what is compiled is looked at, so compile all of it.
+	(cd "$build" && find "${dirs[@]}" -name '*.o' -delete 2>/dev/null) || true
+	"${make[@]}" -k -j"$(nproc)" W=1 C=1 "${dirs[@]}" >>"$log" 2>&1 || true
+	{ grep -hE '^[^ ]+:[0-9]+(:[0-9]+)?: (warning|error)|\*\*\* ' "$log" || true; } | sed 's|^\.\./||' | sort -u
+}
+
+# In a file that was there before, only warnings that are new count.
+compiler()
+{
+	local pattern line
+
+	printf '%s\n' "${all[@]}" >"$found/all"
+	warnings "$tree" >"$found/ours"
+	{ grep -F -f <(sed 's/$/:/' "$found/all") "$found/ours" || true; grep '\*\*\* ' "$found/ours" || true; } >"$found/touched"
+	printf '%s:\n' "${new[@]}" >"$found/new"
+	grep -vqF -f "$found/new" "$found/touched" || { cat "$found/touched"; return 0; }
+	pattern='s/:[0-9]+(:[0-9]+)?:/:/'
+	warnings "$OUT/base" | sed -E "$pattern" | sort -u >"$found/theirs"
+	while IFS= read -r line; do
+		sed -E "$pattern" <<<"$line" | grep -qxF -f "$found/theirs" || echo "$line"
+	done <"$found/touched"
+}
+
+checkpatch | report checkpatch
+kernel_doc | sort -u | report kernel-doc
+if command -v codespell >/dev/null; then
+	{ codespell -q 3 "${new[@]}" "${own[@]}" patches README.md 2>/dev/null || true; } | report codespell
+fi
+if command -v shellcheck >/dev/null; then
+	mapfile -t files < <(shells "${new[@]}" "${own[@]}")
+	{ [ ${#files[@]} -eq 0 ] || shellcheck -x -f gcc "${files[@]}" || true; } | report shellcheck
+fi
+python_compile | report python
+compiler | report compiler
+
+total=$(cat "$found"/*.left | wc -l)
+echo "$total findings"
+((total == 0))

@@ -1,0 +1,230 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Write out/series: the cover letter and one patch per step, for git am.
+
+patches/steps lists the steps, in the order in which they are mailed:
+
+  [core-types]
+  message = messages/core-types.txt
+  new     = include/linux/iommu-kdump.h drivers/iommu/kdump/
+  patches = iommu-ops.patch
+
+A step adds new files (a directory stands for all new files below it that no
+other step names) and applies patches of the quilt series. Its commit message is
+a file below patches/, or the head of its patch if that is the only one. Without
+patches/steps, all new files are the first step and each patch is one more.
+patches/cover-letter is the text of the cover letter, its subject first.
+
+What git am makes of the result is compared with out/linux, file by file.
+"""
+
+import configparser
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tree import (BASE, OUT, PATCHES, REPO, TREE, Refusal, Tree, desired, overlay, patched, read_file,
+                  scratch, series, version, write_new)
+
+
+def git(directory, *args):
+    result = subprocess.run(["git", "-C", str(directory), "-c", "core.autocrlf=false",
+                             "-c", "core.hooksPath=/dev/null", *args],
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                            errors="surrogateescape", check=False)
+    if result.returncode:
+        raise Refusal(f"git {args[0]} failed: {(result.stderr or result.stdout).strip()}")
+    return result.stdout
+
+
+def identity():
+    """Who sends the series."""
+    found = {}
+    for key in ("name", "email"):
+        value = subprocess.run(["git", "-C", str(REPO), "config", f"user.{key}"],
+                               stdout=subprocess.PIPE, text=True, check=False).stdout.strip()
+        if not value:
+            raise Refusal(f"git does not know who you are: git config user.{key} ...")
+        found[f"GIT_AUTHOR_{key.upper()}"] = found[f"GIT_COMMITTER_{key.upper()}"] = value
+    return found
+
+
+def head(text):
+    """The commit message at the head of a patch."""
+    lines = []
+    for line in text.splitlines():
+        if line == "---" or line.startswith(("--- ", "diff ", "Index: ")):
+            break
+        lines.append(line)
+    return "\n".join(lines).strip() + "\n"
+
+
+def read_steps(new):
+    """A list of (name, message, new files, patches)."""
+    names = series()
+    path = PATCHES / "steps"
+    if not path.exists():
+        steps = [(n, head((PATCHES / n).read_text()), [], [n]) for n in names]
+        if new:
+            steps.insert(0, ("new-files", "iommu: Add the crashdump framework\n", sorted(new), []))
+        return steps
+
+    config = configparser.ConfigParser(interpolation=None)
+    config.read_string(path.read_text())
+    steps, problems = [], []
+    # The longest name wins: a file, or the deepest directory.
+    owner = {}
+    for section in config.sections():
+        for entry in config[section].get("new", "").split():
+            members = [p for p in new if p == entry or (entry.endswith("/") and p.startswith(entry))]
+            if not members:
+                problems.append(f"[{section}] {entry}: there is no such new file")
+            for member in members:
+                if len(entry) > len(owner.get(member, ("", ""))[1]):
+                    owner[member] = section, entry
+    used = {}
+    for section in config.sections():
+        mine = config[section].get("patches", "").split()
+        for name in mine:
+            if name not in names:
+                problems.append(f"[{section}] {name}: is not in patches/series")
+            if name in used:
+                problems.append(f"[{section}] {name}: is in [{used[name]}] already")
+            used[name] = section
+        message = config[section].get("message", "")
+        if message and (PATCHES / message).is_file():
+            text = (PATCHES / message).read_text()
+        elif not message and len(mine) == 1 and mine[0] in names:
+            text = head((PATCHES / mine[0]).read_text())
+        else:
+            text = ""
+            problems.append(f"[{section}] needs message = a file below patches/")
+        steps.append((section, text, sorted(p for p in new if owner.get(p, ("",))[0] == section), mine))
+    problems += [f"{p}: is in no step" for p in sorted(new) if p not in owner]
+    problems += [f"{n}: is in no step" for n in names if n not in used]
+    if problems:
+        raise Refusal("patches/steps does not fit the repository", problems)
+    return steps
+
+
+def check_messages(steps):
+    problems = []
+    for name, text, _, _ in steps:
+        lines = text.splitlines()
+        if not lines or "<" in lines[0]:
+            problems.append(f"{name}: has no subject")
+        elif len(lines) < 3 or lines[1]:
+            problems.append(f"{name}: wants a subject, an empty line, and the reason")
+        if not any(line.startswith("Signed-off-by: ") for line in lines):
+            problems.append(f"{name}: has no Signed-off-by")
+    for line in problems:
+        print(f"note: {line}", file=sys.stderr)
+
+
+def cover_letter(file):
+    """Put the text of the cover letter where git has left room for it."""
+    path = PATCHES / "cover-letter"
+    if not path.exists():
+        print("note: patches/cover-letter is missing: the cover letter has no text", file=sys.stderr)
+        return
+    subject, _, body = path.read_text().strip().partition("\n")
+    text = file.read_text(errors="surrogateescape")
+    text = text.replace("*** SUBJECT HERE ***", subject, 1)
+    text = text.replace("*** BLURB HERE ***", body.strip(), 1)
+    file.write_text(text, errors="surrogateescape")
+
+
+def put(root, files):
+    for path, file in files.items():
+        Path(root, path).unlink(missing_ok=True)
+        if file is not None:
+            write_new(Path(root, path), file)
+
+
+def repository(directory, files):
+    """A git repository with nothing but the files that the series touches."""
+    directory.mkdir()
+    git(directory, "init", "-q")
+    put(directory, {p: f for p, f in files.items() if f is not None})
+    git(directory, "add", "-A", "-f")
+    git(directory, "commit", "-q", "--allow-empty", "-m", f"Linux {version(BASE)}")
+
+
+def balance(directory):
+    """Lines added to and removed from existing files, by area."""
+    areas = {"drivers/iommu/intel/": [0, 0], "drivers/iommu/amd/": [0, 0], "elsewhere": [0, 0]}
+    new = set(git(directory, "diff", "--diff-filter=A", "--name-only", "start", "HEAD").split())
+    for line in git(directory, "diff", "--numstat", "start", "HEAD").splitlines():
+        added, removed, path = line.split("\t")
+        if path not in new and added != "-":
+            area = next((a for a in areas if path.startswith(a)), "elsewhere")
+            areas[area][0] += int(added)
+            areas[area][1] += int(removed)
+    for area, (added, removed) in areas.items():
+        print(f"  existing files, {area:21} +{added} -{removed}")
+
+
+def make_series():
+    os.environ.update(identity())
+    want = desired(BASE, f"Linux {version(BASE)}")
+    edits = Tree().edits(want)
+    if edits:
+        raise Refusal("out/linux has edits that are not in the repository: make pull first", sorted(edits))
+    new = overlay(BASE)
+    steps = read_steps(new)
+    if not steps:
+        raise Refusal("there is nothing to send: the repository has no new file and no patch")
+    check_messages(steps)
+    base = {path: read_file(BASE, path) for path in want}
+
+    with scratch() as work:
+        tree = Path(work, "tree")
+        repository(tree, base)
+        git(tree, "tag", "start")
+        for name, message, files, patches in steps:
+            put(tree, {p: new[p] for p in files})
+            for patch in patches:
+                made, problems, _ = patched(tree, [patch])
+                if problems:
+                    raise Refusal(f"step {name}: the patch does not fit at this place of the series", problems)
+                put(tree, made)
+            git(tree, "add", "-A", "-f")
+            Path(work, "message").write_text(message)
+            git(tree, "commit", "-q", "--allow-empty-message", "-F", str(Path(work, "message")))
+
+        result = Path(work, "series")
+        git(tree, "format-patch", "-q", "--cover-letter", "--thread=shallow", "-o", str(result), "start")
+        cover_letter(result / "0000-cover-letter.patch")
+
+        # The proof: a second tree, made by git am alone.
+        proof = Path(work, "proof")
+        repository(proof, base)
+        mails = sorted(str(p) for p in result.glob("*.patch") if not p.name.startswith("0000-"))
+        git(proof, "am", "-q", *mails)
+        different = [p for p in want if read_file(proof, p) != read_file(TREE, p)]
+        extra = set(git(proof, "ls-files", "-z").split("\0")) - want.keys() - {""}
+        if different or extra:
+            raise Refusal("git am of the series does not give out/linux", sorted({*different, *extra}))
+
+        shutil.rmtree(OUT / "series", ignore_errors=True)
+        shutil.move(result, OUT / "series")
+        print(f"out/series: {len(mails)} patches; git am of them on Linux {version(BASE)} gives "
+              f"out/linux, {len(want)} files compared")
+        balance(tree)
+
+
+def main():
+    try:
+        make_series()
+    except Refusal as refusal:
+        print(f"error: {refusal}", file=sys.stderr)
+        for line in refusal.details:
+            print(f"  {line}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

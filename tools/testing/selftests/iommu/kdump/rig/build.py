@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Everything a virtual machine boots: helpers, test modules and initramfs."""
+
+import fcntl
+import gzip
+import hashlib
+import os
+import pathlib
+import shutil
+import stat
+import tempfile
+
+from . import processes
+
+HERE = pathlib.Path(__file__).resolve().parent.parent
+HELPERS = ("crash_load", "frame_check", "pcm_stream", "vmcore_check",
+           "watch_groups")
+BUSYBOX_HINT = "install the package busybox-static, or set BUSYBOX="
+
+
+class RigError(Exception):
+    """Something the user has to put right; the text says what and how."""
+
+
+class Kernel:
+    """A finished kernel build, and what the rig makes of it."""
+
+    def __init__(self, name, build, out):
+        self.name = name
+        self.build = pathlib.Path(build).resolve()
+        self.image = self.build / "arch/x86/boot/bzImage"
+        release = self.build / "include/config/kernel.release"
+        for needed in (self.image, release, self.build / "Module.symvers"):
+            if not needed.exists():
+                raise RigError(
+                    f"{self.build} is no finished kernel build ({needed.name} is "
+                    f"missing): build bzImage and modules there, with the options "
+                    f"of {HERE / 'config'}")
+        self.release = release.read_text().strip()
+        self.digest = hashlib.sha256(self.image.read_bytes()).hexdigest()
+        # one folder per build: two builds under one name do not disturb each other
+        place = hashlib.sha256(str(self.build).encode()).hexdigest()[:8]
+        self.work = pathlib.Path(out).resolve() / "work" / f"{name}-{place}"
+        self.initrd = None
+
+    def prepare(self, say):
+        """Build test modules and the two parts of the initramfs."""
+        self.work.mkdir(parents=True, exist_ok=True)
+        with open(self.work / "lock", "w", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            say(f"{self.name}: helpers and test modules for {self.release}")
+            helpers = self._helpers()
+            modules = self._test_modules()
+            say(f"{self.name}: initramfs")
+            self._initramfs(helpers, modules)
+
+    def _helpers(self):
+        folder = self.work / "helpers"
+        folder.mkdir(exist_ok=True)
+        for name in HELPERS:
+            source = HERE / "guest" / f"{name}.c"
+            target = folder / name
+            if (target.exists() and
+                    target.stat().st_mtime > source.stat().st_mtime):
+                continue
+            _must([os.environ.get("CC", "gcc"), "-static", "-Os", "-s", "-Wall",
+                   "-o", str(target), str(source)],
+                  f"{source.name} cannot be compiled")
+        return [folder / name for name in HELPERS]
+
+    def _test_modules(self):
+        # kbuild writes beside its sources: give it copies, not the repository
+        folder = self.work / "test_modules"
+        folder.mkdir(exist_ok=True)
+        for source in (HERE / "test_modules").iterdir():
+            if source.name != "Makefile" and source.suffix != ".c":
+                continue
+            copy = folder / source.name
+            if not copy.exists() or copy.read_bytes() != source.read_bytes():
+                shutil.copyfile(source, copy)
+        compiler = "ccache gcc" if shutil.which("ccache") else "gcc"
+        _must(["make", "-s", "-C", str(self.build), f"M={folder}",
+               f"CC={compiler}", "modules"], "the test modules cannot be built",
+              env=_plain_environment())
+        return sorted(folder.glob("*.ko"))
+
+    def _initramfs(self, helpers, modules):
+        busybox = os.environ.get("BUSYBOX") or shutil.which("busybox")
+        if not busybox:
+            raise RigError(f"no busybox: {BUSYBOX_HINT}")
+        with open(busybox, "rb") as program:
+            if b"ld-linux" in program.read(4096):
+                raise RigError(f"{busybox} is not static: {BUSYBOX_HINT}")
+
+        with tempfile.TemporaryDirectory(dir=self.work) as scratch:
+            root = pathlib.Path(scratch) / "root"
+            library = root / "lib/modules" / self.release
+            (root / "bin").mkdir(parents=True)
+            (root / "dev").mkdir()
+            library.mkdir(parents=True)
+            shutil.copy(busybox, root / "bin/busybox")
+            for helper in helpers:
+                shutil.copy(helper, root / "bin")
+            for module in list(self.build.rglob("*.ko")) + modules:
+                shutil.copyfile(module, library / module.name)
+            for name in ("modules.builtin", "modules.order"):
+                if (self.build / name).exists():
+                    shutil.copyfile(self.build / name, library / name)
+            _must(["/sbin/depmod", "-b", str(root), self.release],
+                  "depmod fails; install the package kmod")
+            shutil.copy(HERE / "guest/init", root / "init")
+            (root / "init").chmod(0o755)
+            shutil.copytree(HERE / "guest/scenarios", root / "scenarios")
+            crash = gzip.compress(_cpio(root), 1, mtime=0)
+            # the kernel that crashes also holds what it loads for the crash
+            boot = pathlib.Path(scratch) / "first/boot"
+            boot.mkdir(parents=True)
+            shutil.copyfile(self.image, boot / "bzImage")
+            (boot / "initrd").write_bytes(crash)
+            image = pathlib.Path(scratch) / "initrd"
+            image.write_bytes(_pad(crash) + _cpio(boot.parent))
+            self.initrd = self.work / "initrd"
+            os.replace(image, self.initrd)
+
+
+def _plain_environment():
+    """Without what an outer make exports: kbuild would take it for its own."""
+    kept = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL")
+    return {name: value for name, value in os.environ.items()
+            if name in kept or name.startswith("CCACHE_")}
+
+
+def _must(command, complaint, **options):
+    status, output = processes.run(command, 300, **options)
+    if status != 0:
+        tail = output.decode("utf-8", "replace").strip()[-2000:]
+        raise RigError(f"{complaint}:\n{tail}")
+
+
+def _pad(data):
+    """Archives that follow one another start at multiples of four bytes."""
+    return data + bytes(-len(data) % 4)
+
+
+def _cpio(root):
+    """A "newc" archive of a folder, the same bytes for the same contents."""
+    parts = []
+
+    def add(name, mode, data):
+        encoded = name.encode() + b"\0"
+        fields = (len(parts) + 1, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0,
+                  len(encoded), 0)
+        header = b"070701" + b"".join(b"%08x" % field for field in fields)
+        parts.append(_pad(header + encoded) + _pad(data))
+
+    for path in sorted(root.rglob("*")):
+        mode = path.stat().st_mode
+        name = str(path.relative_to(root))
+        add(name, mode, b"" if stat.S_ISDIR(mode) else path.read_bytes())
+    add("TRAILER!!!", 0, b"")
+    return b"".join(parts)
