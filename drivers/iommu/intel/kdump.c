@@ -19,6 +19,7 @@
 #include <linux/generic_pt/iommu.h>
 #include <linux/iommu-kdump.h>
 #include <linux/pci.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 
 #include "iommu.h"
@@ -254,6 +255,12 @@ static struct context_entry *find_context(struct intel_iommu *iommu, u8 bus,
 	       idx;
 }
 
+/* A scalable mode entry is twice as large, its upper half is reserved */
+static unsigned int entry_step(struct intel_iommu *iommu)
+{
+	return sm_supported(iommu) ? 2 : 1;
+}
+
 struct take_over_stats {
 	unsigned int entries;
 	unsigned int refused;
@@ -265,7 +272,7 @@ static struct context_entry * __init
 copy_context_table(struct intel_iommu *iommu, u64 old_phys,
 		   struct take_over_stats *stats)
 {
-	unsigned int step = sm_supported(iommu) ? 2 : 1;
+	unsigned int step = entry_step(iommu);
 	const struct context_entry *old;
 	struct context_entry *new;
 	unsigned int i;
@@ -291,6 +298,9 @@ copy_context_table(struct intel_iommu *iommu, u64 old_phys,
 			continue;
 
 		ret = decode(iommu, &ce, &tables);
+		if (step > 1 && (READ_ONCE(old[i + 1].lo) ||
+				 READ_ONCE(old[i + 1].hi)))
+			ret = -EUCLEAN;
 		/* Understood, but not by the framework: the group is blocked */
 		if (ret == -EOPNOTSUPP)
 			ret = 0;
@@ -344,7 +354,7 @@ static void __init block_all(struct intel_iommu *iommu)
 	/* Without it nothing passes either, but every attempt is reported */
 	if (!blocked)
 		return;
-	for (i = 0; i < SZ_4K / sizeof(*blocked); i++)
+	for (i = 0; i < SZ_4K / sizeof(*blocked); i += entry_step(iommu))
 		blocked[i].lo = CONTEXT_FPD;
 	__iommu_flush_cache(iommu, blocked, SZ_4K);
 	iommu->kdump_blocked = blocked;
@@ -685,4 +695,77 @@ void intel_kdump_replace_context(struct intel_iommu *iommu,
 		iommu->flush.flush_iotlb(iommu, did, 0, 0, DMA_TLB_DSI_FLUSH);
 	}
 	intel_kdump_put_did(iommu, did);
+}
+
+/*
+ * A device that keeps faulting must not cost the dump: after so many faults in a
+ * row its requester ID faults silently.
+ */
+#define FAULTS_BEFORE_SILENCE	16
+
+static void silence_faults(struct work_struct *work)
+{
+	struct intel_iommu *iommu =
+		container_of(work, struct intel_iommu, kdump_fault_work);
+	u16 sid = READ_ONCE(iommu->kdump_fault_sid);
+	u8 bus = PCI_BUS_NUM(sid), devfn = sid & 0xff;
+	struct context_entry *ce;
+
+	spin_lock(&iommu->lock);
+	ce = iommu_context_addr(iommu, bus, devfn, 1);
+	if (ce) {
+		WRITE_ONCE(ce->lo, ce->lo | CONTEXT_FPD);
+		__iommu_flush_cache(iommu, ce, sizeof(*ce));
+		iommu_flush_write_buffer(iommu);
+		iommu->flush.flush_context(iommu, context_domain_id(ce), sid,
+					   DMA_CCMD_MASK_NOBIT,
+					   DMA_CCMD_DEVICE_INVL);
+	}
+	spin_unlock(&iommu->lock);
+
+	if (ce)
+		pr_warn("%s: %04x:%02x:%02x.%d keeps faulting: its faults are not reported any more\n",
+			iommu->name, iommu->segment, bus, PCI_SLOT(devfn),
+			PCI_FUNC(devfn));
+	WRITE_ONCE(iommu->kdump_faults, 0);
+}
+
+/**
+ * intel_kdump_fault() - A DMA fault has been reported
+ * @iommu: IOMMU that has reported it
+ * @sid: requester ID
+ *
+ * Context: Fault interrupt, in a crash kernel.
+ */
+void intel_kdump_fault(struct intel_iommu *iommu, u16 sid)
+{
+	if (!iommu->root_entry || iommu->kdump_faults >= FAULTS_BEFORE_SILENCE)
+		return;
+	if (iommu->kdump_fault_sid != sid) {
+		iommu->kdump_fault_sid = sid;
+		WRITE_ONCE(iommu->kdump_faults, 0);
+	}
+	WRITE_ONCE(iommu->kdump_faults, iommu->kdump_faults + 1);
+	if (iommu->kdump_faults == FAULTS_BEFORE_SILENCE)
+		schedule_work(&iommu->kdump_fault_work);
+}
+
+/**
+ * intel_kdump_init() - Initialise what the crashdump framework needs per IOMMU
+ * @iommu: new IOMMU
+ */
+void intel_kdump_init(struct intel_iommu *iommu)
+{
+	xa_init(&iommu->kdump_dids);
+	INIT_WORK(&iommu->kdump_fault_work, silence_faults);
+}
+
+/**
+ * intel_kdump_destroy() - Undo intel_kdump_init()
+ * @iommu: IOMMU that reports no faults any more
+ */
+void intel_kdump_destroy(struct intel_iommu *iommu)
+{
+	cancel_work_sync(&iommu->kdump_fault_work);
+	xa_destroy(&iommu->kdump_dids);
 }

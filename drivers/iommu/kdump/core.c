@@ -19,17 +19,17 @@
 #include <linux/init.h>
 #include <linux/iommu.h>
 #include <linux/list.h>
+#include <linux/mutex.h>
 #include <linux/pci.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/sysfs.h>
 
+#include <kunit/static_stub.h>
+
 #include "../dma-iommu.h"
 #include "../iommu-priv.h"
 #include "kdump.h"
-
-/* May fail, must not wake the OOM killer, nor warn */
-#define KDUMP_GFP	(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN)
 
 /*
  * A driver has probed long before it has stopped the DMA that it found: it may
@@ -38,6 +38,13 @@
  */
 #define GRACE_DEFAULT	60U
 #define GRACE_NEVER	UINT_MAX
+
+/* Drivers that are built in have had their turn by then */
+#define CHECK_DELAY	(2 * HZ)
+
+/* All struct iommu_kdump_group, whatever their state */
+static LIST_HEAD(kdump_groups);
+static DEFINE_MUTEX(kdump_groups_lock);
 
 static bool kdump_inherit __ro_after_init = true;
 static unsigned int kdump_grace __ro_after_init = GRACE_DEFAULT;
@@ -89,9 +96,20 @@ early_param("iommu.kdump_grace", iommu_kdump_grace_setup);
  */
 bool iommu_kdump_enabled(void)
 {
-	return is_kdump_kernel() && kdump_inherit;
+	return iommu_kdump_active() && kdump_inherit;
 }
 EXPORT_SYMBOL_GPL(iommu_kdump_enabled);
+
+/**
+ * iommu_kdump_active() - Is there DMA of a crashed kernel to care about?
+ *
+ * Return: true in a crash kernel, also if nothing is to be inherited.
+ */
+bool iommu_kdump_active(void)
+{
+	KUNIT_STATIC_STUB_REDIRECT(iommu_kdump_active);
+	return is_kdump_kernel();
+}
 
 /**
  * iommu_domain_is_inherited() - Is this the translation of the crashed kernel?
@@ -268,13 +286,16 @@ static struct iommu_kdump_group *get_kdump_group(struct iommu_group *group)
 
 	if (kg)
 		return kg;
-	kg = kzalloc(sizeof(*kg), KDUMP_GFP);
+	kg = kzalloc_obj(*kg, KDUMP_GFP);
 	if (!kg)
 		return NULL;
 	kg->group = group;
 	INIT_LIST_HEAD(&kg->devs);
 	INIT_DELAYED_WORK(&kg->release_work, release_work);
 	group->kdump = kg;
+	mutex_lock(&kdump_groups_lock);
+	list_add_tail(&kg->node, &kdump_groups);
+	mutex_unlock(&kdump_groups_lock);
 	return kg;
 }
 
@@ -297,8 +318,15 @@ void iommu_kdump_join(struct iommu_group *group, struct device *dev, bool late)
 	struct iommu_kdump_group *kg;
 	struct iommu_kdump_dev *kdev;
 
-	if (!iommu_kdump_enabled() || !ops->inherit_tables)
+	if (!iommu_kdump_active() || !ops->inherit_tables)
 		return;
+
+	if (!kdump_inherit) {
+		kg = get_kdump_group(group);
+		if (kg)
+			kg->state = KDUMP_BLOCKED;
+		return;
+	}
 
 	if (late) {
 		iommu_kdump_take_over(group, NULL);
@@ -306,7 +334,7 @@ void iommu_kdump_join(struct iommu_group *group, struct device *dev, bool late)
 	}
 
 	kg = get_kdump_group(group);
-	kdev = kzalloc(sizeof(*kdev), KDUMP_GFP);
+	kdev = kzalloc_obj(*kdev, KDUMP_GFP);
 	if (!kg || !kdev) {
 		if (kg)
 			kg->lost = true;
@@ -358,7 +386,14 @@ void iommu_kdump_leave(struct iommu_group *group, struct device *dev)
  */
 void iommu_kdump_free(struct iommu_group *group)
 {
-	kfree(group->kdump);
+	struct iommu_kdump_group *kg = group->kdump;
+
+	if (!kg)
+		return;
+	mutex_lock(&kdump_groups_lock);
+	list_del(&kg->node);
+	mutex_unlock(&kdump_groups_lock);
+	kfree(kg);
 }
 
 /**
@@ -372,7 +407,9 @@ bool iommu_kdump_default_domain_is_dma(struct iommu_group *group)
 {
 	struct iommu_kdump_group *kg = group->kdump;
 
-	return kg && kg->state != KDUMP_RELEASED && !list_empty(&kg->devs);
+	if (!kg || kg->state == KDUMP_RELEASED)
+		return false;
+	return kg->state == KDUMP_BLOCKED || !list_empty(&kg->devs);
 }
 
 /**
@@ -388,7 +425,7 @@ bool iommu_kdump_set_default_domain(struct iommu_group *group)
 	struct iommu_kdump_dev *kdev;
 	bool inherits = false;
 
-	if (!kg)
+	if (!kg || kg->state == KDUMP_BLOCKED)
 		return false;
 
 	if (kg->lost) {
@@ -416,21 +453,87 @@ bool iommu_kdump_set_default_domain(struct iommu_group *group)
  * @group: group whose mutex is held
  *
  * An IOMMU that does not translate yet is about to be switched on. From then on
- * it needs tables for the DMA that goes on without it now.
+ * it needs tables for the DMA that goes on without it now. And an old identity
+ * translation leaves the memory of the crash kernel open: it is replaced by a map
+ * with a hole there right away. Where old DMA is blocked, its IOVAs are not known.
  */
 void iommu_kdump_group_ready(struct iommu_group *group)
 {
 	struct iommu_kdump_dev *kdev;
 
+	if (group->kdump && group->kdump->state == KDUMP_BLOCKED)
+		iommu_kdump_reserve_unknown(group->default_domain);
 	if (!iommu_kdump_group_inherited(group))
 		return;
 	list_for_each_entry(kdev, &group->kdump->devs, node) {
-		if (kdev->tables.not_live) {
+		if (kdev->tables.type == IOMMU_KDUMP_IDENTITY) {
 			iommu_kdump_take_over(group, NULL);
 			return;
 		}
 	}
 }
+
+/*
+ * Groups that no driver has claimed are checked when the boot is over. Old tables
+ * that can reach more than they should are replaced by what is left of them after
+ * the import, as if a driver came.
+ */
+static void check_group(struct iommu_group *group)
+{
+	guard(mutex)(&group->mutex);
+
+	if (!iommu_kdump_group_inherited(group) ||
+	    iommu_kdump_validate(group->kdump))
+		return;
+	pr_warn("group %d: old tables reach what they must not\n", group->id);
+	iommu_kdump_take_over(group, NULL);
+}
+
+static void check_driverless(struct work_struct *work)
+{
+	int id = -1;
+
+	for (;;) {
+		struct iommu_kdump_group *kg;
+		struct iommu_group *group = NULL;
+
+		/* Groups come and go: always the next number */
+		mutex_lock(&kdump_groups_lock);
+		list_for_each_entry(kg, &kdump_groups, node) {
+			if (kg->group->id > id &&
+			    (!group || kg->group->id < group->id))
+				group = kg->group;
+		}
+		if (group) {
+			id = group->id;
+			/* The last reference may be gone already */
+			if (!kobject_get_unless_zero(group->devices_kobj))
+				group = NULL;
+		} else {
+			id = INT_MAX;
+		}
+		mutex_unlock(&kdump_groups_lock);
+
+		if (group) {
+			check_group(group);
+			iommu_group_put(group);
+		} else if (id == INT_MAX) {
+			return;
+		}
+		cond_resched();
+	}
+}
+
+static DECLARE_DELAYED_WORK(check_work, check_driverless);
+
+static int __init iommu_kdump_late_init(void)
+{
+	if (iommu_kdump_enabled())
+		queue_delayed_work(system_unbound_wq, &check_work,
+				   CHECK_DELAY);
+	return 0;
+}
+late_initcall_sync(iommu_kdump_late_init);
 
 /**
  * iommu_kdump_take_over() - Move a group from the old tables to its default
@@ -549,7 +652,7 @@ static void driver_changed(struct device *dev, bool bound)
 	struct iommu_group *group;
 	struct iommu_kdump_dev *kdev;
 
-	if (!iommu_kdump_enabled())
+	if (!iommu_kdump_active())
 		return;
 	group = iommu_group_get(dev);
 	if (!group)

@@ -16,6 +16,7 @@
 
 #include <linux/device.h>
 #include <linux/generic_pt/iommu.h>
+#include <linux/ioport.h>
 #include <linux/iommu.h>
 #include <linux/limits.h>
 #include <linux/list.h>
@@ -30,9 +31,6 @@
 #include "../dma-iommu.h"
 #include "../iommu-priv.h"
 #include "kdump.h"
-
-/* May fail, must not wake the OOM killer, nor warn */
-#define KDUMP_GFP	(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN)
 
 /*
  * Old ranges that are at most this far apart are reserved as one. What is lost
@@ -66,6 +64,7 @@
  * @budget: page table pages that may still be allocated
  * @identity: take everything that is not the crash kernel's memory
  * @again: not the first table of the group, mappings may be there already
+ * @dry: only check
  * @dirty: something may have been mapped
  * @error: why nothing is imported any more, 0 while it is
  * @run_iova: start of the current run
@@ -96,6 +95,7 @@ struct iommu_kdump_report {
 	u64 budget;
 	bool identity;
 	bool again;
+	bool dry;
 	bool dirty;
 	int error;
 	u64 run_iova;
@@ -138,9 +138,11 @@ static void flush_batch(struct iommu_kdump_report *report)
 		return;
 	if (!report->error) {
 		if (charge(report, 1))
-			report->error = pt->ops->map_leaves(
-				pt, report->batch_iova, report->batch,
-				report->batch_nr, KDUMP_GFP);
+			report->error = pt->ops->map_leaves(pt,
+							    report->batch_iova,
+							    report->batch,
+							    report->batch_nr,
+							    KDUMP_GFP);
 	}
 	report->batch_nr = 0;
 }
@@ -180,9 +182,11 @@ static void map_run(struct iommu_kdump_report *report)
 		return;
 
 	if (pt)
-		report->error = pt->ops->map_range(
-			pt, report->run_iova, report->run_phys,
-			report->run_size, report->run_prot, KDUMP_GFP, &mapped);
+		report->error = pt->ops->map_range(pt, report->run_iova,
+						   report->run_phys,
+						   report->run_size,
+						   report->run_prot, KDUMP_GFP,
+						   &mapped);
 	else
 		report->error = iommu_map(report->domain, report->run_iova,
 					  report->run_phys, report->run_size,
@@ -229,6 +233,9 @@ static int reserve(struct iommu_kdump_report *report, u64 iova, u64 size)
 {
 	struct iommu_kdump_ranges *ranges = &report->ranges;
 	u64 last = iova + size - 1;
+
+	if (report->dry)
+		return 0;
 
 	if (ranges->nr) {
 		struct iommu_kdump_range *r = &ranges->r[ranges->nr - 1];
@@ -490,25 +497,31 @@ static u64 table_budget(void)
 	return min(total / 8, avail - total / 8);
 }
 
+static int max_resource_end(struct resource *res, void *arg)
+{
+	u64 *last = arg;
+
+	*last = max_t(u64, *last, res->end);
+	return 0;
+}
+
+/* All that there is, except the memory of the crash kernel, in one go */
 static int import_identity(struct iommu_kdump_report *report)
 {
-	u64 addr = 0, last;
-	int ret;
+	u64 end = U32_MAX, addr = 0, last;
 
-	report->identity = true;
+	walk_iomem_res_desc(IORES_DESC_NONE, IORESOURCE_MEM, 0, -1, &end,
+			    max_resource_end);
 	do {
-		/* Addresses that the CPU cannot have are nobody's memory */
-		last = min(report->last, (u64)DIRECT_MAP_PHYSMEM_END);
-		if (addr > last)
-			break;
-		ret = iommu_kdump_report_mapping(report, addr, addr,
-						 last - addr + 1,
-						 IOMMU_READ | IOMMU_WRITE);
-		if (ret)
-			return ret;
+		if (iommu_kdump_old_ram_extent(addr, &last))
+			end = max(end, last);
 		addr = last + 1;
 	} while (addr);
-	return 0;
+	end = min(PAGE_ALIGN(end + 1) - 1, report->last);
+
+	report->identity = true;
+	return iommu_kdump_report_mapping(report, 0, 0, end + 1,
+					  IOMMU_READ | IOMMU_WRITE);
 }
 
 static int import_tables(struct iommu_kdump_report *report,
@@ -620,6 +633,75 @@ static void merge_ranges(struct iommu_kdump_ranges *ranges)
 		ranges->nr = n + 1;
 }
 
+static struct iommu_kdump_report *
+alloc_report(struct iommu_kdump_group *kg, struct iommu_domain *domain,
+	     struct iommu_kdump_stats *stats)
+{
+	struct iommu_kdump_report *report;
+
+	report = kvzalloc_obj(*report, KDUMP_GFP);
+	if (!report)
+		return NULL;
+	report->kg = kg;
+	report->domain = domain;
+	report->stats = stats;
+	report->granule = 1UL << __ffs(domain->pgsize_bitmap);
+	report->first = domain->geometry.aperture_start;
+	report->last = domain->geometry.aperture_end;
+	report->max_tables = old_ram_pages();
+	report->budget = table_budget();
+	INIT_LIST_HEAD(&report->resv);
+	find_windows(report);
+	return report;
+}
+
+static void free_report(struct iommu_kdump_report *report)
+{
+	struct iommu_resv_region *region, *next;
+
+	iommu_kdump_free_ranges(&report->ranges);
+	list_for_each_entry_safe(region, next, &report->resv, list)
+		kfree(region);
+	kvfree(report);
+}
+
+/**
+ * iommu_kdump_validate() - Do the old tables of a group reach only old memory?
+ * @kg: inheritance of the group
+ *
+ * Changes nothing.
+ *
+ * Context: May sleep, holds the group's mutex.
+ *
+ * Return: false if a table is corrupt or a mapping must not be carried.
+ */
+bool iommu_kdump_validate(struct iommu_kdump_group *kg)
+{
+	struct iommu_domain *domain = kg->group->default_domain;
+	struct iommu_kdump_stats stats = {};
+	struct iommu_kdump_report *report;
+	struct iommu_kdump_dev *kdev;
+	bool good = !check_members(kg);
+
+	if (!iommu_is_dma_domain(domain))
+		return true;
+	report = alloc_report(kg, domain, &stats);
+	/* Without memory the import would fail as well: leave it alone */
+	if (!report)
+		return true;
+	report->dry = true;
+	report->error = -ECANCELED;
+	list_for_each_entry(kdev, &kg->devs, node) {
+		if (kdev->tables.type != IOMMU_KDUMP_PAGING || kdev->error ||
+		    seen_before(kg, kdev))
+			continue;
+		if (import_tables(report, kdev))
+			good = false;
+	}
+	free_report(report);
+	return good && !stats.bad && !stats.refused;
+}
+
 /**
  * iommu_kdump_import() - Bring the old mappings of a group into a domain
  * @kg: inheritance of the group
@@ -639,27 +721,15 @@ static void merge_ranges(struct iommu_kdump_ranges *ranges)
 int iommu_kdump_import(struct iommu_kdump_group *kg,
 		       struct iommu_domain *domain, const char **reason)
 {
-	struct iommu_resv_region *region, *next;
 	struct iommu_kdump_report *report;
 	struct iommu_kdump_dev *kdev;
 	unsigned int i;
 	int ret, err;
 
 	*reason = iommu_kdump_error_reason(-ENOMEM);
-	report = kvzalloc(sizeof(*report), KDUMP_GFP);
+	report = alloc_report(kg, domain, &kg->stats);
 	if (!report)
 		return -ENOMEM;
-
-	report->kg = kg;
-	report->domain = domain;
-	report->stats = &kg->stats;
-	report->granule = 1UL << __ffs(domain->pgsize_bitmap);
-	report->first = domain->geometry.aperture_start;
-	report->last = domain->geometry.aperture_end;
-	report->max_tables = old_ram_pages();
-	report->budget = table_budget();
-	INIT_LIST_HEAD(&report->resv);
-	find_windows(report);
 
 	ret = check_members(kg);
 	/* Without the regions direct mappings cannot be told from old ones */
@@ -680,6 +750,9 @@ int iommu_kdump_import(struct iommu_kdump_group *kg,
 			report->error = ret;
 	}
 
+	/* What is blocked may go on trying, at IOVAs that are not all known */
+	if (ret)
+		iommu_kdump_add_unknown(&report->ranges);
 	merge_ranges(&report->ranges);
 	err = iommu_kdump_reserve(domain, &report->ranges, !ret,
 				  &kg->stats.reserved);
@@ -695,9 +768,6 @@ int iommu_kdump_import(struct iommu_kdump_group *kg,
 						report->ranges.r[i].last);
 	}
 
-	iommu_kdump_free_ranges(&report->ranges);
-	list_for_each_entry_safe(region, next, &report->resv, list)
-		kfree(region);
-	kvfree(report);
+	free_report(report);
 	return ret;
 }

@@ -6,6 +6,7 @@
 #ifndef __IOMMU_KDUMP_KDUMP_H
 #define __IOMMU_KDUMP_KDUMP_H
 
+#include <linux/gfp.h>
 #include <linux/iommu-kdump.h>
 #include <linux/list.h>
 #include <linux/spinlock.h>
@@ -17,6 +18,9 @@ struct iova_domain;
 struct pci_dev;
 
 #ifdef CONFIG_IOMMU_KDUMP
+
+/* The dump comes first: may fail, must not wake the OOM killer, nor warn */
+#define KDUMP_GFP	(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN)
 
 /**
  * enum iommu_kdump_state - life of the inheritance of a group
@@ -64,7 +68,7 @@ struct iommu_kdump_ranges {
  * is.
  */
 struct iommu_kdump_iova {
-	spinlock_t lock;
+	spinlock_t lock;	/* see above */
 	struct iommu_kdump_ranges reserved;
 	struct iommu_kdump_ranges shared;
 	unsigned int next_reclaim;
@@ -112,7 +116,8 @@ struct iommu_kdump_stats {
 
 /**
  * struct iommu_kdump_group - inheritance of a group
- * @group: the group; everything here is protected by its mutex
+ * @node: in the list of all of them
+ * @group: the group; everything below is protected by its mutex
  * @state: where the group is
  * @devs: list of struct iommu_kdump_dev
  * @release_work: removes the old mappings after the grace period
@@ -121,6 +126,7 @@ struct iommu_kdump_stats {
  * @lost: there was no memory for one of the devices
  */
 struct iommu_kdump_group {
+	struct list_head node;
 	struct iommu_group *group;
 	enum iommu_kdump_state state;
 	struct list_head devs;
@@ -129,6 +135,8 @@ struct iommu_kdump_group {
 	const char *reason;
 	bool lost;
 };
+
+bool iommu_kdump_active(void);
 
 /* core.c: called by the IOMMU core with group->mutex held */
 void iommu_kdump_join(struct iommu_group *group, struct device *dev, bool late);
@@ -151,6 +159,7 @@ void iommu_kdump_driver_unbound(struct device *dev);
 
 /* import.c */
 const char *iommu_kdump_error_reason(int error);
+bool iommu_kdump_validate(struct iommu_kdump_group *kg);
 int iommu_kdump_import(struct iommu_kdump_group *kg,
 		       struct iommu_domain *domain, const char **reason);
 
@@ -164,6 +173,8 @@ void iommu_kdump_free_iova(struct iommu_kdump_iova *old);
 int iommu_kdump_add_range(struct iommu_kdump_ranges *ranges, u64 first,
 			  u64 last);
 void iommu_kdump_free_ranges(struct iommu_kdump_ranges *ranges);
+int iommu_kdump_add_unknown(struct iommu_kdump_ranges *ranges);
+void iommu_kdump_reserve_unknown(struct iommu_domain *domain);
 int iommu_kdump_reserve(struct iommu_domain *domain,
 			const struct iommu_kdump_ranges *ranges, bool mapped,
 			u64 *bytes);
@@ -193,6 +204,11 @@ bool iommu_kdump_crash_mem_extent(phys_addr_t phys, u64 *last);
 #else /* CONFIG_IOMMU_KDUMP */
 
 struct iommu_kdump_iova;
+
+static inline bool iommu_kdump_active(void)
+{
+	return false;
+}
 
 static inline bool iommu_kdump_reclaim_iova(struct iommu_domain *domain,
 					    struct iova_domain *iovad,

@@ -22,9 +22,6 @@
 #include "../dma-iommu.h"
 #include "kdump.h"
 
-/* May fail, must not wake the OOM killer, nor warn */
-#define KDUMP_GFP	(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN)
-
 /* Bytes that are unmapped with interrupts off */
 #define UNMAP_SLICE	SZ_64M
 
@@ -138,7 +135,7 @@ int iommu_kdump_reserve(struct iommu_domain *domain,
 	unsigned int i;
 	int ret = 0;
 
-	old = kzalloc(sizeof(*old), KDUMP_GFP);
+	old = kzalloc_obj(*old, KDUMP_GFP);
 	if (!old)
 		return -ENOMEM;
 	spin_lock_init(&old->lock);
@@ -158,9 +155,10 @@ int iommu_kdump_reserve(struct iommu_domain *domain,
 				ret = 0;
 			}
 			if (mapped && lo > pfn && !ret)
-				ret = iommu_kdump_add_range(
-					&old->shared, (u64)pfn << shift,
-					((u64)lo << shift) - 1);
+				ret = iommu_kdump_add_range(&old->shared,
+							    (u64)pfn << shift,
+							    ((u64)lo << shift) -
+							    1);
 			if (ret || lo > last)
 				break;
 			ret = iommu_kdump_add_range(&old->reserved,
@@ -181,6 +179,40 @@ int iommu_kdump_reserve(struct iommu_domain *domain,
 		old->mapped = false;
 	iommu_dma_set_kdump_iova(domain, old);
 	return ret;
+}
+
+/**
+ * iommu_kdump_add_unknown() - Add the IOVAs that old DMA is likely to use
+ * @ranges: list to add to
+ *
+ * DMA that is blocked may go on trying, at IOVAs that nobody has seen. Kernels
+ * allocate top down from 4 GiB: stay away from there.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int iommu_kdump_add_unknown(struct iommu_kdump_ranges *ranges)
+{
+	return iommu_kdump_add_range(ranges, SZ_1G, U32_MAX);
+}
+
+/**
+ * iommu_kdump_reserve_unknown() - Keep IOVAs that old DMA is likely to use from
+ *                                 the allocator of a domain
+ * @domain: default domain of a group that is blocked
+ *
+ * Context: May sleep. Does nothing if it has been done.
+ */
+void iommu_kdump_reserve_unknown(struct iommu_domain *domain)
+{
+	struct iommu_kdump_ranges ranges = {};
+	u64 bytes = 0;
+
+	if (!iommu_is_dma_domain(domain) || !iommu_dma_iova_domain(domain) ||
+	    iommu_dma_kdump_iova(domain))
+		return;
+	if (!iommu_kdump_add_unknown(&ranges))
+		iommu_kdump_reserve(domain, &ranges, false, &bytes);
+	iommu_kdump_free_ranges(&ranges);
 }
 
 /* Index of the last range that starts at or below @addr, -1 if there is none */

@@ -263,8 +263,10 @@ def _bands(series, kernel, end):
 def _moments(series):
     """Dotted lines: the crash kernel starts, the driver takes the device."""
     moments = [(series["boot"], "crash kernel")]
-    if series["events"]:
-        moments.append((series["events"][-1][0], "driver"))
+    drivers = [when for when, text in series["events"]
+               if text.startswith(("loaded", "bound"))]
+    if drivers:
+        moments.append((drivers[-1], "driver"))
     text = []
     for number, (when, what) in enumerate(moments, 30):
         text.append(

@@ -403,7 +403,7 @@ def run_once(scenario, kernel_name, image, initrd, iommu, qemu, accel, folder):
         # an emulated timer on a busy host may miss what that check expects
         "no_timer_check",
         *words, "rig.role=first", f"rig.scenario={scenario.name}",
-        f"rig.token={run.token}", "rig.crash=" + ",".join(crash_options)])
+        f"rig.token={run.token}", "rig.crash=" + ";".join(crash_options)])
     outcome = {}
     try:
         run.machine = machine.Machine(folder, qemu, accel, iommu)

@@ -1,0 +1,143 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# kunit.sh: build the KUnit kernel of out/linux, run its tests, count the results.
+#
+#   FILTER=glob   only the suites, or suite.test, that match
+#   ARGS="..."    more for the kernel's command line
+#   KUNIT_TIMEOUT seconds until a run counts as hung (1800)
+#
+# kunit.py configures, builds and reads the results. The kernel is started from
+# here: kunit.py would try KVM first, and a /dev/kvm that exists but does not work
+# hangs it.
+set -euo pipefail
+
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+source=${KUNIT_TREE:-$OUT/linux}
+build=${KUNIT_BUILD:-$OUT/build/kunit}
+log=$build/test.log
+timeout=${KUNIT_TIMEOUT:-1800}
+config=drivers/iommu/kdump/.kunitconfig
+filter=${FILTER:-}
+args=${ARGS:-}
+
+# The same input has to give the same objects, wherever and whenever it is built.
+export CCACHE_NOHASHDIR=1 LC_ALL=C
+CCACHE_BASEDIR=$(realpath "$source")
+export CCACHE_BASEDIR
+export KBUILD_BUILD_TIMESTAMP='1970-01-01 00:00:00 UTC' KBUILD_BUILD_VERSION=1
+export KBUILD_BUILD_USER=kdump KBUILD_BUILD_HOST=localhost
+
+cc=${CC:-gcc}
+options=("CC=$cc" "LOCALVERSION=")
+if command -v ccache >/dev/null; then
+	options=("CC=ccache $cc" "HOSTCC=ccache gcc" "LOCALVERSION=")
+fi
+kunit=(python3 "$source/tools/testing/kunit/kunit.py")
+
+# Nothing that was said to the make above is meant for the kernel's.
+unset MAKEFLAGS MFLAGS MAKELEVEL CC KERNEL SUITE LINUX LINUX_TARBALL FORCE PATCH FILES FILTER ARGS
+export -n OUT CACHE
+
+# watch PID WHAT COUNT-COMMAND...: say how far a process in the background is
+watch()
+{
+	local pid=$1 what=$2 start=$SECONDS shown=0 every=30
+
+	shift 2
+	[ ! -t 1 ] || every=2
+	while kill -0 "$pid" 2>/dev/null; do
+		if ((SECONDS - shown >= every)); then
+			if [ -t 1 ]; then
+				printf '\r%s: %s, %s ' "$what" "$("$@")" "$(elapsed "$start")"
+			else
+				echo "$what: $("$@"), $(elapsed "$start")"
+			fi
+			shown=$SECONDS
+		fi
+		sleep 1
+	done
+	[ ! -t 1 ] || printf '\r\033[K'
+	wait "$pid"
+}
+
+objects()
+{
+	echo "$(find "$build" -name '*.o' | wc -l) objects"
+}
+
+tests()
+{
+	echo "$(grep -cE '^ {4,}(not )?ok ' "$log" || true) tests"
+}
+
+mkdir -p "$build"
+need_space "${NEED_MIB:-2500}" "building the KUnit kernel"
+[ -r "$source/$config" ] ||
+	die "out/linux has no $config: it is part of the repository, run 'make tree'"
+
+start=$SECONDS
+cd "$source"
+if ! "${kunit[@]}" config --arch=x86_64 --build_dir="$build" --kunitconfig="$config" \
+	"${options[@]/#/--make_options=}" >"$build/build.log" 2>&1; then
+	tail -n 20 "$build/build.log" >&2
+	die "the KUnit kernel cannot be configured: see $build/build.log"
+fi
+"${kunit[@]}" build --arch=x86_64 --build_dir="$build" --kunitconfig="$config" --jobs="$(nproc)" \
+	"${options[@]/#/--make_options=}" >>"$build/build.log" 2>&1 &
+if ! watch $! "KUnit kernel" objects; then
+	grep -E -m 10 -A 3 ' error: |undefined reference|\*\*\* ' "$build/build.log" >&2 ||
+		tail -n 20 "$build/build.log" >&2
+	die "the KUnit kernel does not build: see $build/build.log"
+fi
+echo "KUnit kernel: built in $(elapsed "$start")"
+
+# The same machine that kunit.py makes, but for the accelerator.
+cmdline="console=ttyS0 kunit.enable=1 kunit_shutdown=reboot"
+[ -z "$filter" ] || cmdline+=" kunit.filter_glob=$filter"
+[ -z "$args" ] || cmdline+=" $args"
+start=$SECONDS
+: >"$log"
+timeout "$timeout" qemu-system-x86_64 -nodefaults -m 1024 -no-reboot -nographic -accel tcg \
+	-bios qboot.rom -serial stdio -kernel "$build/arch/x86/boot/bzImage" -append "$cmdline" \
+	</dev/null >"$log" 2>&1 &
+hung=0
+watch $! "KUnit" tests || hung=$?
+echo "KUnit: ran for $(elapsed "$start")"
+
+verdict=0
+"${kunit[@]}" parse "$log" >"$build/summary.log" 2>&1 || verdict=$?
+cat "$build/summary.log"
+
+count()
+{
+	local n=0 word value
+
+	for word in "$@"; do
+		value=$(sed -n "s/.*Testing complete\..*[ ,]$word: \([0-9]*\).*/\1/p" "$build/summary.log" | tail -n 1)
+		n=$((n + ${value:-0}))
+	done
+	echo "$n"
+}
+
+passed=$(count passed)
+failed=$(count failed crashed errors)
+skipped=$(count skipped)
+
+# What the tests did not ask about: sanitizer and lock checker speak for themselves.
+if grep -E -m 1 'KASAN: |WARNING: (possible|suspicious|inconsistent|bad unlock|held lock)|BUG: |Oops: |Kernel panic' "$log"; then
+	echo "error: the kernel complained while the tests ran: see $log" >&2
+	verdict=1
+fi
+if ((hung == 124)); then
+	echo "error: no end after $timeout seconds: see the last lines of $log" >&2
+	verdict=1
+fi
+if ((passed == 0)); then
+	echo "error: nothing was run: see $log" >&2
+	verdict=1
+fi
+echo "$passed passed, $failed failed, $skipped skipped"
+((failed == 0 && verdict == 0))
