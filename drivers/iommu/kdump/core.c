@@ -583,32 +583,11 @@ int iommu_kdump_take_over(struct iommu_group *group, struct device *dev)
 }
 
 /**
- * iommu_kdump_domain_changed() - A group has moved to another domain
- * @group: group whose mutex is held
- * @old: domain that the group was in
- *
- * Whoever takes the group away from the DMA API (an owner like VFIO, for one)
- * ends the inheritance.
- */
-void iommu_kdump_domain_changed(struct iommu_group *group,
-				struct iommu_domain *old)
-{
-	struct iommu_kdump_group *kg = group->kdump;
-
-	if (!kg || group->domain == group->default_domain)
-		return;
-	if (iommu_domain_is_inherited(old) || kg->state == KDUMP_CARRYING) {
-		cancel_release(kg);
-		release(kg);
-	}
-}
-
-/**
- * iommu_kdump_end() - The default domain is about to be replaced
+ * iommu_kdump_end() - A group stops carrying old mappings
  * @group: group whose mutex is held
  *
- * No driver is bound, and the administrator asks for it: old mappings are not
- * brought into a second domain.
+ * Its default domain is about to be replaced, or somebody (an owner like VFIO, for
+ * one) has moved the group to another domain: old mappings are not brought there.
  */
 void iommu_kdump_end(struct iommu_group *group)
 {

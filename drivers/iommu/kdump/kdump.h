@@ -145,8 +145,6 @@ bool iommu_kdump_group_inherited(struct iommu_group *group);
 bool iommu_kdump_set_default_domain(struct iommu_group *group);
 void iommu_kdump_group_ready(struct iommu_group *group);
 int iommu_kdump_take_over(struct iommu_group *group, struct device *dev);
-void iommu_kdump_domain_changed(struct iommu_group *group,
-				struct iommu_domain *old);
 bool iommu_kdump_default_domain_is_dma(struct iommu_group *group);
 void iommu_kdump_end(struct iommu_group *group);
 void iommu_kdump_was_reset(struct iommu_group *group, struct pci_dev *pdev);
@@ -250,11 +248,6 @@ static inline int iommu_kdump_take_over(struct iommu_group *group,
 					struct device *dev)
 {
 	return 0;
-}
-
-static inline void iommu_kdump_domain_changed(struct iommu_group *group,
-					      struct iommu_domain *old)
-{
 }
 
 static inline bool iommu_kdump_default_domain_is_dma(struct iommu_group *group)
