@@ -119,15 +119,22 @@ static bool charge(struct iommu_kdump_report *report, u64 pages)
 	return true;
 }
 
-/* Leaf tables at the two ends, and what it takes to map what is between */
+/*
+ * Tables of each level at the two ends, and what it takes to map what is between
+ * with the largest leaves that fit
+ */
 static u64 run_tables(struct iommu_kdump_report *report)
 {
 	u64 span = report->granule * BATCH_LEAVES;
+	u64 pages = 2;
 
-	if ((report->domain->pgsize_bitmap & span) &&
-	    IS_ALIGNED(report->run_iova ^ report->run_phys, span))
+	while (span <= report->run_size &&
+	       (report->domain->pgsize_bitmap & span) &&
+	       IS_ALIGNED(report->run_iova ^ report->run_phys, span)) {
 		span *= BATCH_LEAVES;
-	return 2 + div64_u64(report->run_size, span);
+		pages += 2;
+	}
+	return pages + div64_u64(report->run_size, span);
 }
 
 static void flush_batch(struct iommu_kdump_report *report)

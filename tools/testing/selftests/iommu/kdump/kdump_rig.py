@@ -7,6 +7,7 @@ kernels under test), rig/ (host side), guest/ (what runs in the machine).
 """
 
 import argparse
+import collections
 import concurrent.futures
 import fcntl
 import hashlib
@@ -20,7 +21,8 @@ import time
 
 sys.dont_write_bytecode = True          # the source tree stays clean
 
-from rig import build, machine, processes, report, run, scenarios  # noqa: E402
+from rig import (build, machine, processes, report, run,  # noqa: E402
+                 scenarios, trace, variants)
 
 KSFT_SKIP = 4
 # A run lost through a known defect of QEMU is repeated this often at most.
@@ -31,18 +33,26 @@ CONTROL_TRIES = 8
 KVM_PROBE_SECONDS = 10
 
 
+Plan = collections.namedtuple("Plan", "scenario variant arm qemu")
+
+
 class Session:
     """What all runs of one invocation have in common."""
 
     def __init__(self, options):
         self.options = options
         self.out = pathlib.Path(options.out).resolve()
-        self.kernels = {}
+        self.kernels = {}               # by arm
         self.outcomes = []              # (plan, outcome)
         self.lost = 0
         self.began = time.monotonic()
         self._lock = threading.Lock()
+        self._newer = None              # (path, why there is none)
         self.accel = "tcg"
+        if options.qemu == "11":
+            options.qemu, why = self.newer_qemu()
+            if why:
+                raise build.RigError(why)
 
     def say(self, text):
         with self._lock:
@@ -56,6 +66,8 @@ class Session:
         self.out.mkdir(parents=True, exist_ok=True)
         kernel.prepare(self.say)
         self.kernels[name] = kernel
+        if name == "framework":
+            self.kernels["block"] = kernel
         return kernel
 
     def need_kernel(self, name):
@@ -65,6 +77,30 @@ class Session:
                 f"this needs --{name} BUILD_DIR, a kernel build with the options "
                 f"of {build.HERE / 'config'}")
         return kernel
+
+    def newer_qemu(self):
+        """(path, None), or (None, why there is none). Fetched when first wanted."""
+        if not self._newer:
+            self.out.mkdir(parents=True, exist_ok=True)
+            private = self.out / "qemu-11/qemu-system-x86_64"
+            if not private.exists():
+                self.say("fetching QEMU 11 into a private folder")
+            status, output = processes.run(
+                [str(build.HERE / "fetch_qemu.sh"), str(self.out)], 600)
+            lines = output.decode("utf-8", "replace").strip().splitlines()
+            self._newer = ((str(private), None) if status == 0 else
+                           (None, lines[-1] if lines else "no QEMU 11"))
+        return self._newer
+
+    def qemu_for(self, scenario, variant):
+        """(QEMU that can run this, None), or (None, why none can)."""
+        why = scenario.why_not(variant, self.options.qemu)
+        if not isinstance(why, machine.NeedsQemu11):
+            return self.options.qemu, why
+        newer, missing = self.newer_qemu()
+        if not newer:
+            return None, f"{why}; {missing}"
+        return newer, scenario.why_not(variant, newer)
 
     def choose_accel(self):
         """TCG, unless KVM was asked for and boots each of these kernels."""
@@ -115,12 +151,12 @@ class Session:
     # -- runs ------------------------------------------------------------------
 
     def execute(self, plans):
-        """Run a list of (scenario name, kernel name); outcomes in this order."""
+        """Run a list of Plans; outcomes in this order."""
         if not plans:
             return []
         results = [None] * len(plans)
         with concurrent.futures.ThreadPoolExecutor(self.options.jobs) as pool:
-            futures = {pool.submit(self._run_plan, *plan): index
+            futures = {pool.submit(self._run_plan, plan): index
                        for index, plan in enumerate(plans)}
             try:
                 for done in concurrent.futures.as_completed(futures):
@@ -134,42 +170,45 @@ class Session:
         self.outcomes += results
         return results
 
-    def _run_plan(self, scenario, kernel_name):
+    def _run_plan(self, plan):
+        name = f"{plan.scenario} on {plan.arm}, {plan.variant}"
         for _ in range(MAX_LOST):
-            outcome = self._run_process(scenario, kernel_name)
-            outcome["scenario"], outcome["kernel"] = scenario, kernel_name
+            outcome = self._run_process(plan)
+            outcome["scenario"], outcome["kernel"] = plan.scenario, plan.arm
+            outcome["plan"] = plan
             if "lost" not in outcome:
                 result = outcome["result"]
                 self._append(result)
                 note = result["reason"] or "as it should be"
-                self.say(f"{scenario} on {kernel_name}: {result['verdict']} "
-                         f"({note})")
+                self.say(f"{name}: {result['verdict']} ({note})")
                 return outcome
             with self._lock:
                 self.lost += 1
-            self.say(f"{scenario} on {kernel_name}: run lost, {outcome['lost']}; "
-                     f"again")
-        raise build.RigError(f"{scenario}: {MAX_LOST} runs in a row lost through a "
+            self.say(f"{name}: run lost, {outcome['lost']}; again")
+        raise build.RigError(f"{name}: {MAX_LOST} runs in a row lost through a "
                              f"defect of QEMU; try another version (QEMU=)")
 
-    def _run_process(self, scenario, kernel_name):
+    def _run_process(self, plan):
         """A run is a process: it stamps console lines, and must not be held up."""
-        kernel = self.kernels[kernel_name]
+        kernel = self.kernels[plan.arm]
         options = self.options
-        with temporary_folder(self.out, keep=options.keep,
-                              name=f"{scenario}-{kernel_name}") as folder:
+        variant = plan.variant
+        mode = variant.mode.replace(">", "-then-")
+        with temporary_folder(
+                self.out, keep=options.keep,
+                name=f"{plan.scenario}-{variant.iommu}-{mode}-{plan.arm}") as folder:
             command = [sys.executable, os.path.abspath(__file__), "one-run",
-                       scenario, kernel_name, str(kernel.image),
-                       str(kernel.initrd), options.iommu, options.qemu,
-                       self.accel, str(folder)]
-            limit = scenarios.ALL[scenario].timeout + 60
+                       plan.scenario, plan.arm, str(kernel.image),
+                       str(kernel.initrd), variant.iommu, variant.mode,
+                       plan.qemu, self.accel, str(folder)]
+            limit = scenarios.ALL[plan.scenario].timeout + 60
             status, output = processes.run(command, limit)
             outcome = folder / "outcome.json"
             if outcome.exists():
                 found = json.loads(outcome.read_text())
                 found["folder"] = str(folder)
                 failed = found.get("result", {}).get("verdict") == "fail"
-                expected = kernel_name == "mainline" and "broken" not in found
+                expected = plan.arm == "mainline" and "broken" not in found
                 if failed and not expected and not options.keep:
                     keep = self.out / "failed" / folder.name
                     keep.parent.mkdir(exist_ok=True)
@@ -178,7 +217,7 @@ class Session:
                 return found
         if processes.stopping.is_set():
             raise processes.Stopped()
-        raise RuntimeError(f"run of {scenario} ended with status {status}:\n"
+        raise RuntimeError(f"run of {plan.scenario} ended with status {status}:\n"
                            + output.decode("utf-8", "replace"))
 
     def _append(self, result):
@@ -217,37 +256,69 @@ class temporary_folder:
 
 # -- subcommands ---------------------------------------------------------------
 
-def plans_for(kernels, runs_of):
-    """A list for Session.execute(), long scenarios first."""
-    return [(name, kernel) for name, scenario in scenarios.ALL.items()
-            for kernel in kernels
-            if kernel == "framework" or not scenario.framework_only
-            for _ in range(runs_of(scenario))]
+def chosen_variants(options, modes):
+    """What --iommu and --mode ask for; modes: without --mode (None: the default)."""
+    iommus = [options.iommu] if options.iommu else list(variants.MODES)
+    modes = options.mode or modes
+    found = []
+    for iommu in iommus:
+        if not modes:
+            found.append(variants.default(iommu))
+        elif modes == "all" or options.iommu:
+            found += variants.select(iommu, modes)
+        else:       # both IOMMUs: what each has of these modes
+            known = [m for m in modes.split(",") if m in variants.MODES[iommu]]
+            if known:
+                found += variants.select(iommu, ",".join(known))
+    if not found:
+        raise build.RigError(f"no IOMMU has a mode {modes}: see the list command")
+    return found
+
+
+def plans_for(session, arms, chosen, runs_of):
+    """Plans for Session.execute(), and why some things cannot be run."""
+    plans, reasons = [], {}
+    for variant in chosen:
+        for name, scenario in scenarios.ALL.items():
+            fitting = [arm for arm in arms if scenario().applies(variant, arm)]
+            if not fitting or not runs_of(scenario, variant):
+                continue
+            qemu, why = session.qemu_for(scenario(), variant)
+            if why:
+                reasons[f"{name}, {variant}"] = why
+                continue
+            plans += [Plan(name, variant, arm, qemu) for arm in fitting
+                      for _ in range(runs_of(scenario, variant))]
+    return plans, reasons
 
 
 def demo(session):
     """All scenarios with the framework: one table, one picture."""
     session.need_kernel("framework")
-    return show(session, ["framework"], "demo")
+    return show(session, ["framework"], "demo", None)
 
 
 def compare(session):
     """The unmodified kernel beside the framework, in the same table."""
     session.need_kernel("mainline")
     session.need_kernel("framework")
-    return show(session, ["mainline", "framework"], "compare")
+    return show(session, list(scenarios.ARMS), "compare", "all")
 
 
-def show(session, kernels, name):
+def show(session, arms, name, modes):
     session.choose_accel()
     runs = session.options.runs
-    session.execute(plans_for(kernels, lambda s: runs or s.demo_runs))
+    plans, skipped = plans_for(
+        session, arms, chosen_variants(session.options, modes),
+        lambda s, v: runs or (s.demo_runs if v.is_default else 1))
+    session.execute(plans)
     table = report.table(session.outcomes, session.lost)
+    table += "".join(f"\nSKIP {what}: {why}" for what, why in skipped.items())
     print(table)
     (session.out / f"{name}.txt").write_text(table + "\n")
-    for picture in report.picture(session.outcomes, kernels, session.out / name):
+    for picture in report.picture(session.outcomes, arms, session.out / name):
         session.say(f"picture: {picture}")
-    failed = [o for o in session.outcomes if o["kernel"] == "framework" and
+    failed = [o for o in session.outcomes if o["kernel"] != "mainline" and
               o["result"]["verdict"] != "pass"]
     return 1 if failed else 0
 
@@ -263,43 +334,66 @@ def check(session):
         return KSFT_SKIP
     session.choose_accel()
 
+    chosen = chosen_variants(session.options, "all")
+    runs = session.options.runs
+
+    def runs_of(scenario, variant):
+        if variant.is_default:
+            return runs or scenario.check_runs
+        return runs or int(scenario.in_each_mode)
+
+    plans, skipped = plans_for(session, ["framework"], chosen, runs_of)
+    plans += plans_for(session, ["block"], [v for v in chosen if v.is_default],
+                       lambda s, v: int(s.check_blocked))[0]
     if framework:
-        session.execute(plans_for(
-            ["framework"], lambda s: session.options.runs or s.check_runs))
-    for name in scenarios.ALL:
+        session.execute(plans)
+    results = collections.OrderedDict((plan, []) for plan in plans)
+    for outcome in session.outcomes:
+        results[outcome["plan"]].append(outcome["result"])
+    for plan, of_plan in results.items():
+        name = f"{plan.scenario} on {plan.arm}, {plan.variant}"
         if not framework:
-            checks.skip(f"{name} on framework", "no --framework build")
+            checks.skip(name, "no --framework build")
             continue
-        results = [o["result"] for o in session.outcomes
-                   if o["scenario"] == name]
-        reasons = [result["reason"] for result in results
+        reasons = [result["reason"] for result in of_plan
                    if result["verdict"] != "pass"]
-        checks.report(not reasons, f"{name} on framework, {len(results)} runs",
+        checks.report(not reasons, f"{name}, {len(of_plan)} runs",
                       f"{len(reasons)} failed: {reasons[0]}" if reasons else "")
-    check_controls(session, checks, mainline)
+    for what, why in skipped.items():
+        checks.skip(what, why)
+    check_controls(session, checks, mainline, chosen)
     if session.lost:
         print(f"# {session.lost} runs lost through defects of QEMU, repeated")
     return checks.end()
 
 
-def check_controls(session, checks, mainline):
+def control_figures(plan):
+    """Figures that show the damage on the unmodified kernel, if any should."""
+    if plan.variant.control_shows is None:
+        return scenarios.ALL[plan.scenario].control_shows
+    return plan.variant.control_shows
+
+
+def check_controls(session, checks, mainline, chosen):
     """The scenarios must go wrong without the framework, or they show nothing."""
-    waiting = [name for name, scenario in scenarios.ALL.items()
-               if scenario.control_shows]
+    plans, _ = plans_for(session, ["mainline"], chosen, lambda s, v: int(
+        v.is_default or s.in_each_mode))
+    waiting = [plan for plan in plans if control_figures(plan)]
     if not mainline:
-        for name in waiting:
-            checks.skip(f"{name}: control on mainline", "no --mainline build")
+        for plan in waiting:
+            checks.skip(f"{plan.scenario}, {plan.variant}: control on mainline",
+                        "no --mainline build")
         return
     for tries in range(1, CONTROL_TRIES + 1):
-        for outcome in session.execute([(name, "mainline") for name in waiting]):
-            name, result = outcome["scenario"], outcome["result"]
-            if any(result[figure]
-                   for figure in scenarios.ALL[name].control_shows):
-                waiting.remove(name)
-                checks.report(True, f"{name}: control on mainline fails as it "
-                              f"should, in run {tries}", result["reason"])
-    for name in waiting:
-        checks.report(False, f"{name}: control on mainline",
+        for outcome in session.execute(list(waiting)):
+            plan, result = outcome["plan"], outcome["result"]
+            if any(result[figure] for figure in control_figures(plan)):
+                waiting.remove(plan)
+                checks.report(True, f"{plan.scenario}, {plan.variant}: control on "
+                              f"mainline fails as it should, in run {tries}",
+                              result["reason"])
+    for plan in waiting:
+        checks.report(False, f"{plan.scenario}, {plan.variant}: control on mainline",
                       f"{CONTROL_TRIES} runs and nothing went wrong: the scenario "
                       f"does not show what it is for")
 
@@ -327,13 +421,25 @@ class Checks:
 def run_scenario(session):
     """One scenario on one kernel, as often as wanted."""
     options = session.options
-    scenario = scenarios.ALL[options.scenario]
-    if scenario.framework_only and options.kernel != "framework":
-        raise build.RigError(f"{scenario.name} needs --kernel framework: it tests "
-                             f"what the unmodified kernel does not have")
-    session.need_kernel(options.kernel)
+    scenario = scenarios.ALL[options.scenario]()
+    options.iommu = options.iommu or "vtd"
+    chosen = chosen_variants(options, None)
+    plans = []
+    for variant in chosen:
+        if not scenario.applies(variant, options.arm):
+            reason = f"it has no meaning on {options.arm} in this mode"
+        else:
+            qemu, reason = session.qemu_for(scenario, variant)
+        if reason:
+            print(f"SKIP {scenario.name}, {variant}: {reason}")
+        else:
+            plans += [Plan(scenario.name, variant, options.arm, qemu)
+                      ] * (options.runs or 1)
+    if not plans:
+        return KSFT_SKIP
+    session.need_kernel("mainline" if options.arm == "mainline" else "framework")
     session.choose_accel()
-    session.execute([(scenario.name, options.kernel)] * (options.runs or 1))
+    session.execute(plans)
     print(report.table(session.outcomes, session.lost))
     if options.keep:
         for outcome in session.outcomes:
@@ -341,11 +447,29 @@ def run_scenario(session):
     return int(any(o["result"]["verdict"] != "pass" for o in session.outcomes))
 
 
+def list_all():
+    for name, scenario in scenarios.ALL.items():
+        missing = [arm for arm in scenarios.ARMS if arm not in scenario.arms]
+        notes = [f"not on {', '.join(missing)}"] if missing else []
+        notes += ["in mixed modes too"] if scenario.mixed else []
+        print(f"{name:12} {scenario.summary}"
+              + (f" ({'; '.join(notes)})" if notes else ""))
+    print()
+    for iommu, modes in variants.MODES.items():
+        for mode in modes:
+            variant = variants.Variant(iommu, mode)
+            print(f"--iommu {iommu:5} --mode '{mode}'".ljust(44)
+                  + f"{' '.join(variant.first_words)}  then  "
+                  + " ".join(variant.crash_words)
+                  + ("  (default)" if variant.is_default else ""))
+
+
 def one_run(options):
     """Internal: what Session._run_process() starts."""
     folder = pathlib.Path(options.folder)
-    outcome = run.run_once(scenarios.ALL[options.scenario](), options.kernel,
-                           options.image, options.initrd, options.iommu,
+    variant = variants.Variant(options.iommu, options.mode)
+    outcome = run.run_once(scenarios.ALL[options.scenario](), options.arm,
+                           options.image, options.initrd, variant,
                            options.qemu, options.accel, folder)
     run.write_outcome(outcome, folder)
 
@@ -368,8 +492,12 @@ def arguments():
                              help="kernel build without it")
         command.add_argument("--out", metavar="DIR", default="out",
                              help="where results go (default: ./out)")
-        command.add_argument("--iommu", choices=list(scenarios.IOMMUS),
-                             default="vtd")
+        command.add_argument("--iommu", choices=list(variants.MODES),
+                             help="only this one (run: vtd if not given)")
+        command.add_argument("--mode", metavar="MODE[,MODE...]",
+                             help="only these, or all; see the list command "
+                                  "(default: compare and check all, demo and run "
+                                  "the IOMMU's first)")
         command.add_argument("--runs", type=int, metavar="N",
                              help="runs of each scenario")
         command.add_argument("--jobs", type=int, metavar="N",
@@ -378,7 +506,9 @@ def arguments():
         command.add_argument("--accel", choices=("tcg", "kvm"), default="tcg",
                              help="kvm is used only if a probe boot works")
         command.add_argument("--qemu", default=os.environ.get(
-            "QEMU", "qemu-system-x86_64"), help="QEMU to use")
+            "QEMU", "qemu-system-x86_64"), help="QEMU to use; 11: one that is "
+                             "fetched into DIR/qemu-11, as is done without being "
+                             "asked for what no older one can do")
         command.add_argument("--keep", action="store_true",
                              help="keep console, trace and outcome of each run in "
                                   "DIR/runs")
@@ -389,15 +519,19 @@ def arguments():
     add("check", check, "pass or fail, with controls on the unmodified kernel")
     command = add("run", run_scenario, "one scenario")
     command.add_argument("scenario", choices=list(scenarios.ALL))
-    command.add_argument("--kernel", choices=("framework", "mainline"),
-                         default="framework")
+    command.add_argument("--arm", "--kernel", choices=scenarios.ARMS,
+                         default="framework",
+                         help="kernel under test; block is the framework told to "
+                              "block (default: framework)")
     commands.add_parser("list", help="what scenarios there are")
 
     # not shown in the help: one run, in a process of its own
     command = commands.add_parser("one-run")
-    for name in ("scenario", "kernel", "image", "initrd", "iommu", "qemu",
+    for name in ("scenario", "arm", "image", "initrd", "iommu", "mode", "qemu",
                  "accel", "folder"):
         command.add_argument(name)
+    # nor this: between QEMU and the trace file, see trace.thin()
+    commands.add_parser("thin-trace").add_argument("path")
 
     words = sys.argv[1:]
     return parser.parse_args(words or ["check"])
@@ -407,10 +541,10 @@ def main():
     options = arguments()
     processes.install_signal_handlers()
     if options.command == "list":
-        for name, scenario in scenarios.ALL.items():
-            only = " (framework only)" if scenario.framework_only else ""
-            print(f"{name:12} {scenario.summary}{only}")
+        list_all()
         return 0
+    if options.command == "thin-trace":
+        return trace.thin(sys.stdin.fileno(), options.path)
     if options.command == "one-run":
         return one_run(options)
     try:

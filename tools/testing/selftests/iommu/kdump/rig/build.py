@@ -48,6 +48,10 @@ class Kernel:
         self.work.mkdir(parents=True, exist_ok=True)
         with open(self.work / "lock", "w", encoding="ascii") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            # runs take minutes; a build that goes on meanwhile must not matter
+            copy = self.work / "bzImage"
+            shutil.copyfile(self.image, copy)
+            self.image = copy
             say(f"{self.name}: helpers and test modules for {self.release}")
             helpers = self._helpers()
             modules = self._test_modules()

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 """One virtual machine: started, watched line by line, and gone afterwards."""
 
+import functools
+import json
 import mmap
 import os
 import re
 import select
+import socket
 import subprocess
+import sys
 import time
 
 from . import processes, trace
@@ -26,16 +30,81 @@ class Lost(Exception):
     """A run ended by a known defect of QEMU."""
 
 
+class NeedsQemu11(str):
+    """A reason not to run something that goes away with a newer QEMU."""
+
+
 class Broken(Exception):
     """A run that did not get to its end, for any other reason."""
 
 
+@functools.cache
 def version(qemu):
     status, output = processes.run([qemu, "--version"], 30)
     match = re.search(rb"version ([\d.]+)", output)
     if status != 0 or not match:
         raise Broken(f"{qemu} does not run: install qemu-system-x86, or set QEMU=")
     return match[1].decode()
+
+
+def major(qemu):
+    return int(version(qemu).split(".")[0])
+
+
+@functools.cache
+def properties(qemu, device):
+    """Names of the properties that this QEMU's device has."""
+    status, output = processes.run([qemu, "-device", f"{device},help"], 30)
+    if status != 0:
+        raise Broken(f"{qemu} has no device {device}: install qemu-system-x86, "
+                     f"or set QEMU=")
+    return re.findall(r"^  ([\w-]+)=", output.decode(), re.M)
+
+
+class Monitor:
+    """QEMU's monitor, to read registers that are in no trace."""
+
+    def __init__(self):
+        self.ours, self.qemus = socket.socketpair()
+        self.ours.settimeout(10)
+        self._pending = b""
+        self._ready = False
+
+    def arguments(self):
+        return ["-chardev", f"socket,id=monitor,fd={self.qemus.fileno()}",
+                "-mon", "chardev=monitor,mode=control"]
+
+    def read_register(self, address):
+        """A register of 64 bits, at a guest physical address."""
+        if not self._ready:
+            self._ask("qmp_capabilities")
+            self._ready = True
+        text = self._ask("human-monitor-command",
+                         **{"command-line": f"xp /1gx {address:#x}"})
+        return int(text.split(":")[1], 16)
+
+    def _ask(self, command, **arguments):
+        request = {"execute": command, "arguments": arguments}
+        try:
+            self.ours.sendall(json.dumps(request).encode() + b"\n")
+            while True:
+                while b"\n" not in self._pending:
+                    data = self.ours.recv(65536)
+                    if not data:
+                        raise Broken("QEMU's monitor is gone")
+                    self._pending += data
+                line, self._pending = self._pending.split(b"\n", 1)
+                answer = json.loads(line)
+                if "return" in answer:
+                    return answer["return"]
+                if "error" in answer:
+                    raise Broken(f"QEMU's monitor: {answer['error']['desc']}")
+        except OSError as error:
+            raise Broken(f"QEMU's monitor does not answer: {error}") from None
+
+    def close(self):
+        self.ours.close()
+        self.qemus.close()
 
 
 class Machine:
@@ -52,10 +121,12 @@ class Machine:
         self.memory = mmap.mmap(self._memory_fd, MEMORY_MIB << 20,
                                 prot=mmap.PROT_READ)
         self.trace_path = folder / "trace.log"
+        self.monitor = Monitor()
+        self._trace_end, self._trace_qemu = os.pipe()
 
     def command(self, image, initrd, cmdline, devices):
         events = self.folder / "trace.events"
-        events.write_text("\n".join(trace.EVENTS[self.iommu]) + "\n",
+        events.write_text("\n".join(trace.events(self.iommu)) + "\n",
                           encoding="ascii")
         # some hosts offer that register and then refuse to set it
         cpu = "host,-arch-capabilities" if self.accel == "kvm" else "max"
@@ -70,8 +141,9 @@ class Machine:
             "-kernel", str(image), "-initrd", str(initrd), "-append", cmdline,
             "-chardev", "stdio,id=console,signal=off",
             "-serial", "chardev:console",
-            "-trace", f"events={events}", "-D", str(self.trace_path),
-            "-msg", "timestamp=on"] + devices
+            "-trace", f"events={events}",
+            "-D", f"/proc/self/fd/{self._trace_qemu}",
+            "-msg", "timestamp=on"] + self.monitor.arguments() + devices
 
     def run(self, command, on_line, timeout):
         """Boot, call on_line(time, line) for each console line, until the end.
@@ -82,9 +154,13 @@ class Machine:
         errors = self.folder / "qemu.stderr"
         with open(errors, "wb") as stderr, \
              open(self.folder / "console.log", "w", encoding="utf-8") as log:
+            thinner = self._start_thinner()
             child = processes.start(command, stdin=subprocess.PIPE,
                                     stdout=subprocess.PIPE, stderr=stderr,
-                                    pass_fds=[self._memory_fd] + self.fds)
+                                    pass_fds=[self._memory_fd, self._trace_qemu,
+                                              self.monitor.qemus.fileno()]
+                                    + self.fds)
+            self._close_trace_pipe()
             try:
                 self._watch(child, on_line, log, deadline)
                 status = child.wait(max(1, deadline - time.monotonic()))
@@ -92,7 +168,25 @@ class Machine:
                 raise Broken(self._timeout_text(timeout)) from None
             finally:
                 processes.end(child)
+                try:
+                    thinner.wait(60)    # QEMU's last lines may be on their way
+                finally:
+                    processes.end(thinner)
         self._judge_end(status, errors)
+
+    def _start_thinner(self):
+        """A process, so that a storm of faults cannot hold up the console."""
+        self.trace_path.touch()
+        rig = os.path.join(os.path.dirname(os.path.dirname(
+            os.path.abspath(__file__))), "kdump_rig.py")
+        return processes.start([sys.executable, rig, "thin-trace",
+                                str(self.trace_path)], stdin=self._trace_end)
+
+    def _close_trace_pipe(self):
+        for end in (self._trace_end, self._trace_qemu):
+            if end is not None:
+                os.close(end)
+        self._trace_end = self._trace_qemu = None
 
     def _watch(self, child, on_line, log, deadline):
         pending = b""
@@ -138,3 +232,5 @@ class Machine:
             self.memory.close()
             self.memory = None
             os.close(self._memory_fd)
+            self._close_trace_pipe()
+            self.monitor.close()

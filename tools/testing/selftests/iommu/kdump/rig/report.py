@@ -5,7 +5,7 @@ import collections
 import math
 import shutil
 
-from . import processes, scenarios
+from . import processes, scenarios, variants
 
 # (heading, key of the result object)
 FIGURES = (("old hits", "old_hits"), ("faults", "faults"),
@@ -13,7 +13,8 @@ FIGURES = (("old hits", "old_hits"), ("faults", "faults"),
            ("shared IOVA", "shared_iova_pages"), ("transl. off", "translation_off"),
            ("window ms", "window_ms"))
 
-KERNEL_TITLES = {"mainline": "unmodified kernel", "framework": "with the framework"}
+KERNEL_TITLES = {"mainline": "unmodified kernel", "framework": "with the framework",
+                 "block": "with the framework, blocking"}
 
 SERIES = (
     # key of the series, how it is drawn, colour, what the legend says
@@ -35,19 +36,23 @@ PANEL_INCHES = (6.4, 2.35)
 def _grouped(outcomes):
     groups = collections.OrderedDict()
     for outcome in outcomes:
-        groups.setdefault((outcome["scenario"], outcome["kernel"]),
-                          []).append(outcome)
+        result = outcome["result"]
+        groups.setdefault((outcome["scenario"], f"{result['iommu']}/{result['mode']}",
+                           outcome["kernel"]), []).append(outcome)
     order = list(scenarios.ALL)
+    modes = [f"{iommu}/{mode}" for iommu, known in variants.MODES.items()
+             for mode in known]
     return sorted(groups.items(), key=lambda item: (
-        order.index(item[0][0]), item[0][1] != "mainline"))
+        modes.index(item[0][1]), order.index(item[0][0]),
+        scenarios.ARMS.index(item[0][2])))
 
 
 def _span(values):
     values = [value for value in values if value is not None]
     if not values:
         return "-"
-    low, high = min(values), max(values)
-    return f"{low:g}" if low == high else f"{low:g}-{high:g}"
+    return "-".join(str(round(value, 2)) for value in
+                    sorted({min(values), max(values)}))
 
 
 def _states(outcome):
@@ -61,17 +66,19 @@ def _states(outcome):
 def table(outcomes, lost):
     """One row for each scenario and kernel; low-high over the runs."""
     head = ["scenario", "kernel", "iommu", "passed",
-            *(heading for heading, _ in FIGURES), "vmcore", "states of the group"]
+            *(heading for heading, _ in FIGURES), "log lines", "vmcore",
+            "states of the group"]
     rows = [head]
-    for (scenario, kernel), runs in _grouped(outcomes):
+    for (scenario, variant, kernel), runs in _grouped(outcomes):
         results = [run["result"] for run in runs]
         passed = sum(result["verdict"] == "pass" for result in results)
         saved = sum(bool(result["vmcore"]) for result in results)
         paths = sorted({_states(run) for run in runs})
         rows.append([
-            scenario, kernel, f"{results[0]['iommu']}/{results[0]['mode']}",
+            scenario, kernel, variant,
             f"{passed}/{len(results)}",
             *(_span([result[key] for result in results]) for _, key in FIGURES),
+            _span([run.get("log_lines") for run in runs]),
             f"{saved}/{len(results)}", "; ".join(paths)])
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
 
@@ -90,8 +97,10 @@ def table(outcomes, lost):
     reasons = collections.Counter()
     for outcome in outcomes:
         result = outcome["result"]
-        if result["verdict"] != "pass" and outcome["kernel"] == "framework":
-            reasons[f"{result['scenario']}: {result['reason']}"] += 1
+        if result["verdict"] != "pass" and outcome["kernel"] != "mainline":
+            reasons[f"{result['scenario']} on {outcome['kernel']}, "
+                    f"{result['iommu']}/{result['mode']}: "
+                    f"{result['reason']}"] += 1
     text += [f"FAIL {reason} ({count} runs)" for reason, count in reasons.items()]
     return "\n".join(text)
 
@@ -107,7 +116,11 @@ def _representative(runs):
 
 
 def _binned(times):
-    counts = collections.Counter(int(time // BIN) for time in times)
+    """Of times, or of pairs (time, how many)."""
+    counts = collections.Counter()
+    for time in times:
+        time, number = time if isinstance(time, list) else (time, 1)
+        counts[int(time // BIN)] += number
     return [((number + 0.5) * BIN, count)
             for number, count in sorted(counts.items())]
 
@@ -127,13 +140,19 @@ def picture(outcomes, kernels, stem):
         print("no picture: install the package gnuplot-nox")
         return []
     runs = dict(_grouped(outcomes))
-    shown = [name for name, scenario in scenarios.ALL.items()
+    # the default mode of each IOMMU: a picture of everything would show nothing
+    shown = [(name, str(variant)) for variant in map(variants.default,
+                                                     variants.MODES)
+             for name, scenario in scenarios.ALL.items()
              if scenario.needs_legacy_dma and
-             any((name, kernel) in runs for kernel in kernels)]
-    if len(kernels) == 2:
-        panels = [[(name, kernel) for kernel in kernels] for name in shown]
+             any((name, str(variant), kernel) in runs for kernel in kernels)]
+    if not shown:
+        print("no picture: it shows the default modes, and none was run")
+        return []
+    if len(kernels) > 1:
+        panels = [[(*key, kernel) for kernel in kernels] for key in shown]
     else:
-        flat = [(name, kernels[0]) for name in shown]
+        flat = [(*key, kernels[0]) for key in shown]
         panels = [flat[i:i + 2] for i in range(0, len(flat), 2)]
 
     columns = max(len(row) for row in panels)
@@ -199,10 +218,11 @@ set style fill solid noborder
 
 
 def _panel(key, outcome, count, name):
-    scenario, kernel = key
-    title = f"{scenario}, {KERNEL_TITLES[kernel]}"
+    scenario, variant, kernel = key
+    title = f"{scenario}, {variant}, {KERNEL_TITLES[kernel]}"
     if outcome is None:
-        why = ("needs the framework" if scenarios.ALL[scenario].framework_only
+        why = ("has no meaning here"
+               if kernel not in scenarios.ALL[scenario].arms
                else "no run came to its end")
         return (_AXES + f"set title {_quoted(title)} offset 0,-0.5\n"
                 "set xrange [0:1]\nunset border\nunset xtics\nunset ytics\n"

@@ -10,7 +10,7 @@ import re
 import secrets
 import time
 
-from . import machine, scenarios, tables, trace
+from . import machine, tables, trace
 from .traffic import Wire, marker
 
 KEYS = ("scenario", "iommu", "mode", "kernel", "qemu", "old_hits", "faults",
@@ -18,14 +18,27 @@ KEYS = ("scenario", "iommu", "mode", "kernel", "qemu", "old_hits", "faults",
         "window_ms", "groups", "vmcore", "seconds", "verdict", "reason")
 
 
+NOTHING = tables.PageMap()
+
+# Where AMD-Vi's registers are in QEMU; the first is the device table's address.
+AMDVI_DEVICE_TABLE = 0xfed80000
+
+# A line of the log about a fault of the IOMMU, or of what is dumped after it.
+FAULT_LINE = re.compile(
+    r"(DMAR|AMD-Vi|iommu)\b.*\bfault|DMAR: (\[|Dump|.* entry: |pte level|page table)|"
+    r"Event logged|IO_PAGE_FAULT|(fault|event)\w*: \d+ callbacks suppressed")
+
+
 class Run:
     """State of one run while it goes on, then the figures made of it."""
 
-    def __init__(self, scenario, kernel_name, iommu, folder):
+    def __init__(self, scenario, kernel_name, variant, folder):
         self.scenario = scenario
-        self.framework = kernel_name == "framework"
+        self.framework = kernel_name != "mainline"
+        self.inherits = kernel_name == "framework"
         self.kernel_name = kernel_name
-        self.iommu = iommu
+        self.variant = variant
+        self.iommu = variant.iommu
         self.folder = folder
         self.token = secrets.token_hex(4)
         self.wires = {}
@@ -47,9 +60,11 @@ class Run:
         self.reserved = set()       # IOVA pages nobody gets, told by the guest
 
         # from guest memory
-        self.old_map = None
-        self.old_tables = {}
-        self.new_maps = []          # (time, {device: {page: address}})
+        self.old_root = None        # AMD's register, when the kernel crashed
+        self.old_map = None         # {device: tables.PageMap}
+        self.old_tables = None
+        self.new_maps = []          # (time, {device: tables.PageMap})
+        self.open_devices = []      # (time, devices that AMD-Vi does not translate)
         self.marker_pages = 0
 
         # from the trace
@@ -64,6 +79,9 @@ class Run:
                 # the crashed kernel stands still now, its tables are final
                 self.times["boot"] = now
                 self._read_old_tables()
+            return None
+        if "Kernel panic - not syncing" in line and self.boots == 1:
+            self.times["dead"] = now
             return None
         match = re.search(r"crashkernel reserved: 0x(\w+) - 0x(\w+)", line)
         if match and not self.crash_range:
@@ -88,8 +106,10 @@ class Run:
             self.vmcore = rest[0] == "good"
             if not self.vmcore:
                 self.errors.append("vmcore: " + " ".join(rest[1:]))
-        elif subject == "group" and role == "crash" and rest[1] != "absent":
-            self.groups[rest[0]] = (rest[1], rest[2:])
+        elif subject == "group" and role == "crash":
+            self.any_group = True
+            if rest[1] != "absent":
+                self.groups[rest[0]] = (rest[1], rest[2:])
         elif subject == "state" and rest[0].isdigit():
             self.states.append((now, rest[0], rest[1]))
         elif subject == "mapping":
@@ -111,6 +131,8 @@ class Run:
         """The guest waits for the answer: before it is the past, after it future."""
         request = words[0]
         if request == "panic":
+            if self.iommu == "amdvi":
+                self.old_root = self._amdvi_device_table()
             self.times["panic"] = time.time()
         elif request == "stray" and words[1] == "end":
             self.strays[-1][3] = now
@@ -147,23 +169,44 @@ class Run:
     def _read_old_tables(self):
         # The line that tells of the new kernel may have come late; but a table in
         # old memory is the crashed kernel's whenever it is read.
-        reader = self._tables(lambda root: self.in_old_memory(root.address))
+        start, end = self.crash_range
+        untranslated = tables.identity([(0, start),
+                                        (end, machine.MEMORY_MIB << 20)])
+        if self.variant.first == "off":
+            self.old_map = dict.fromkeys(self.scenario.devices, untranslated)
+            return
+        reader = self._tables(untranslated, old=True)
         if reader:
             self.old_map = reader.mappings()
-            self.old_tables = reader.tables
+            self.old_tables = reader
 
     def _read_new_tables(self):
-        reader = self._tables(lambda root: True)
+        everything = tables.identity([(0, machine.MEMORY_MIB << 20)])
+        reader = self._tables(everything, old=False)
         if reader:
-            self.new_maps.append((time.time(), reader.mappings()))
+            mappings = reader.mappings()
+            now = time.time()
+            self.new_maps.append((now, mappings))
+            if self.iommu == "amdvi":
+                self.open_devices.append((now, reader.untranslated))
 
-    def _tables(self, wanted):
-        roots = [root for root in trace.roots(self.machine.trace_path, self.iommu)
-                 if wanted(root)]
-        try:
-            return tables.open_tables(self.iommu, self.machine.memory, roots)
-        except tables.UnknownFormat:
+    def _tables(self, untranslated, old):
+        """A reader of the tables in use; of those in old memory only, if old."""
+        scalable = False
+        if self.iommu == "amdvi":
+            root = self.old_root if old else self._amdvi_device_table()
+        else:
+            known = [root for root in trace.roots(self.machine.trace_path)
+                     if not old or self.in_old_memory(root.address)]
+            root = known[-1].address if known else 0
+            scalable = known[-1].scalable if known else False
+        if not root & ~0xfff:
             return None
+        return tables.open_tables(self.iommu, self.machine.memory, root, scalable,
+                                  untranslated)
+
+    def _amdvi_device_table(self):
+        return self.machine.monitor.read_register(AMDVI_DEVICE_TABLE)
 
     # -- afterwards --------------------------------------------------------------
 
@@ -182,11 +225,14 @@ class Run:
         return (address < machine.MEMORY_MIB << 20 and
                 not self.in_crash_memory(address))
 
+    def _old(self, device):
+        return self.old_map.get(device, NOTHING)
+
     def old_pages(self):
         """IOVA pages the crashed kernel had mapped for the scenario's devices."""
         pages = set()
         for device in self.scenario.devices:
-            pages |= self.old_map.get(device, {}).keys()
+            pages.update(self._old(device).pages())
         return pages
 
     def guest_pages(self):
@@ -233,7 +279,8 @@ class Run:
 
     def evaluate(self):
         """Read the trace and compute every figure. Needs a complete run."""
-        self.records = trace.read(self.machine.trace_path, self.iommu)
+        self.records = [self._decided(record) for record in trace.read(
+            self.machine.trace_path, self.iommu)]
         after = [record for record in self.records
                  if self.panic <= record.time <= self.end]
         self.provoked = [record for stray in self.strays
@@ -243,11 +290,22 @@ class Run:
         provoked = {id(record) for record in self.provoked}
         if self.old_map is None:
             # tables not readable: what was seen in use has to do
-            self.old_map = {}
+            seen = {}
             for record in self.records:
                 if isinstance(record, trace.Access) and record.time < self.panic:
-                    self.old_map.setdefault(record.device, {})[
+                    seen.setdefault(record.device, {})[
                         record.iova >> 12] = record.address & ~4095
+            self.old_map = {device: tables.from_pages(pages)
+                            for device, pages in seen.items()}
+
+        # Nobody changes the old tables any more, nor uses others. Not at once: the
+        # other processors go on for a moment after the message of the panic.
+        still = (self.times["dead"] + self.times["boot"]) / 2
+        self.misread = [
+            record for record in after
+            if still < record.time < self.times["boot"] and
+            isinstance(record, trace.Access) and
+            record.device in self.scenario.devices and self._misread(record)]
 
         resets = {}
         attach = None
@@ -257,18 +315,22 @@ class Run:
         released = min((when for when, group, state in self.states
                         if state == "released" and
                         group in self._scenario_groups()), default=float("inf"))
+        driven = self.times["boot" if self.scenario.driver_built_in
+                            else "userspace"]
         for record in after:
             if isinstance(record, trace.Fault):
                 if id(record) not in provoked:
-                    self.faults.append(record.time)
+                    self.faults.append((record.time, 1))
+            elif isinstance(record, trace.Faults):
+                self.faults.append(record)
             elif isinstance(record, trace.Switch):
                 self.translation_off += not record.on
             elif isinstance(record, trace.Reset):
-                if record.time > self.times["userspace"]:
+                if record.time > driven:
                     resets.setdefault(record.model, record.time)
             elif isinstance(record, trace.Attach):
                 if (attach is None and record.device in self.scenario.devices and
-                        record.time > self.times["userspace"]):
+                        record.time > driven):
                     attach = record.time
             elif isinstance(record, trace.Access):
                 if record.device not in self.scenario.devices:
@@ -277,7 +339,7 @@ class Run:
                     self.old_hits.append(record.time)
                 elif self.in_crash_memory(record.address):
                     page = record.iova >> 12
-                    if page not in self.old_map.get(record.device, {}):
+                    if page not in self._old(record.device):
                         continue
                     if record.time < released:
                         shared.add((record.device, page))
@@ -289,10 +351,12 @@ class Run:
             if when >= released:
                 continue
             for device in self.scenario.devices:
-                old = self.old_map.get(device, {})
-                for page, address in new_map.get(device, {}).items():
-                    if page in old and self.in_crash_memory(address):
-                        shared.add((device, page))
+                shared |= {(device, page) for page in self._reused(
+                    self._old(device), new_map.get(device, NOTHING))}
+        self.fault_count = sum(count for _time, count in self.faults)
+        self.log_lines = sum(1 for when, line in self.machine.console
+                             if when >= self.times["boot"] and
+                             FAULT_LINE.search(line))
         self.shared_iova_pages = len(shared)
         self.last_old_hit = self.old_hits[-1] if self.old_hits else None
         self.window = None
@@ -300,6 +364,37 @@ class Run:
                      if model in self.scenario.devices.values()), default=None)
         if reset is not None and attach is not None and attach <= reset:
             self.window = (attach, reset)
+
+    def _misread(self, record):
+        """Whether an access went elsewhere than the old tables say."""
+        expected = self._old(record.device).find(record.iova >> 12)
+        if expected is None:
+            return True
+        found = record.address & ~4095
+        if self.iommu != "amdvi":
+            return found != expected
+        # the trace has the beginning of the page, and pages have many sizes
+        return not 0 <= expected - found < (found & -found or expected + 1)
+
+    def _reused(self, old, new):
+        """Pages of an old map that a new one maps to crash-kernel memory."""
+        start, end = self.crash_range
+        for page, count, address in old.overlap(new):
+            low = max(start, address)
+            high = min(end, address + count * 4096)
+            for at in range(low, high, 4096):
+                yield page + (at - address) // 4096
+
+    def _decided(self, record):
+        """AMD-Vi's Untranslated records as what the device table makes of them."""
+        if not isinstance(record, trace.Untranslated):
+            return record
+        for when, devices in self.open_devices:
+            if when >= record.time and record.device in devices:
+                return trace.Access(*record, record.iova)
+            if when >= record.time:
+                break
+        return trace.Fault(*record, None, None)
 
     def _scenario_groups(self):
         wanted = {trace.requester_name(device)
@@ -316,18 +411,19 @@ class Run:
         """Why the run fails; nothing if it passes."""
         scenario = self.scenario
         reasons = list(self.errors)
-        if scenario.needs_legacy_dma and not self.old_hits:
+        blocks = self.framework and not self.inherits
+        if (scenario.needs_legacy_dma and not blocks and
+                not self.variant.untranslated and not self.old_hits):
             reasons.append("no legacy DMA was seen, so nothing was tested")
-        if self.faults:
-            reasons.append(f"{len(self.faults)} DMA faults")
+        if self.fault_count and not blocks:
+            reasons.append(f"{self.fault_count} DMA faults")
         if self.crash_hits:
             reasons.append(f"{len(self.crash_hits)} legacy accesses reached "
                            f"crash-kernel memory")
         if self.marker_pages:
             reasons.append(f"{self.marker_pages} pages of crash-kernel memory "
                            f"overwritten")
-        if self.shared_iova_pages and not getattr(scenario, "sharing_allowed",
-                                                  False):
+        if self.shared_iova_pages and not blocks and not scenario.sharing_allowed:
             reasons.append(f"{self.shared_iova_pages} IOVA pages in use by both "
                            f"kernels")
         if self.translation_off:
@@ -335,11 +431,16 @@ class Run:
                            f"times")
         if not self.vmcore:
             reasons.append("/proc/vmcore was not readable to its end")
-        changed = sum(1 for address, data in self.old_tables.items()
-                      if self.machine.memory[address:address + 4096] != data)
+        if self.misread:
+            reasons.append(f"{len(self.misread)} accesses went elsewhere than the "
+                           f"crashed kernel's tables say: the rig misreads them")
+        changed = (self.old_tables.changes(self.machine.memory)
+                   if self.old_tables else 0)
         if changed:
             reasons.append(f"{changed} table pages of the crashed kernel changed")
-        if self.framework:
+        if not self.any_group:
+            reasons.append("the crash kernel has no IOMMU groups")
+        elif self.inherits:
             if not self.groups:
                 reasons.append("no kdump_state in any IOMMU group: not a kernel "
                                "with the framework")
@@ -351,9 +452,9 @@ class Run:
     def result(self, qemu_version, seconds):
         reasons = self.reasons()
         window = self.window and round((self.window[1] - self.window[0]) * 1e3, 2)
-        values = (self.scenario.name, self.iommu, scenarios.IOMMUS[self.iommu][0],
+        values = (self.scenario.name, self.iommu, self.variant.mode,
                   self.kernel_name, qemu_version, len(self.old_hits),
-                  len(self.faults), len(self.crash_hits), self.marker_pages,
+                  self.fault_count, len(self.crash_hits), self.marker_pages,
                   self.shared_iova_pages, self.translation_off, window,
                   {group: state for group, (state, _) in self.groups.items()},
                   self.vmcore, round(seconds, 1),
@@ -370,7 +471,8 @@ class Run:
             "end": round(self.end - self.panic, 3),
             "boot": round(self.times["boot"] - self.panic, 3),
             "old": since(self.old_hits),
-            "faults": since(self.faults),
+            "faults": [[round(when - self.panic, 4), count]
+                       for when, count in self.faults],
             "crash": since(self.crash_hits),
             "provoked": since([record.time for record in self.provoked]),
             "window": self.window and since(self.window),
@@ -385,36 +487,40 @@ def _failure(run, qemu_version, seconds, reason):
     """The result object of a run that did not get to its end."""
     result = dict.fromkeys(KEYS)
     result.update(scenario=run.scenario.name, iommu=run.iommu,
-                  mode=scenarios.IOMMUS[run.iommu][0], kernel=run.kernel_name,
+                  mode=run.variant.mode, kernel=run.kernel_name,
                   qemu=qemu_version, groups={}, vmcore=False,
                   seconds=round(seconds, 1), verdict="fail", reason=reason)
     return result
 
 
-def run_once(scenario, kernel_name, image, initrd, iommu, qemu, accel, folder):
+def run_once(scenario, kernel_name, image, initrd, variant, qemu, accel, folder):
     """Returns {"result": ...} with "series", or {"lost": reason}."""
     began = time.monotonic()
-    run = Run(scenario, kernel_name, iommu, folder)
+    run = Run(scenario, kernel_name, variant, folder)
     qemu_version = machine.version(qemu)
-    _mode, iommu_devices, words = scenarios.IOMMUS[iommu]
-    crash_options = list(words) + list(scenario.crash_options)
+    iommu_devices, missing = variant.qemu_devices(qemu)
+    if missing:
+        raise machine.Broken(missing)
+    crash_options = [*variant.crash_words, *scenario.crash_options]
+    if kernel_name == "block":
+        crash_options.append("iommu.kdump=block")
     cmdline = " ".join([
         "console=ttyS0,115200 printk.devkmsg=on panic=-1 crashkernel=256M",
         # an emulated timer on a busy host may miss what that check expects
         "no_timer_check",
-        *words, "rig.role=first", f"rig.scenario={scenario.name}",
+        *variant.first_words, "rig.role=first", f"rig.scenario={scenario.name}",
         f"rig.token={run.token}", "rig.crash=" + ";".join(crash_options)])
     outcome = {}
     try:
-        run.machine = machine.Machine(folder, qemu, accel, iommu)
+        run.machine = machine.Machine(folder, qemu, accel, variant.iommu)
         for name in scenario.wires:
             run.wires[name] = Wire(run.token)
         run.machine.fds = [wire.qemus.fileno() for wire in run.wires.values()]
         command = run.machine.command(
             image, initrd, cmdline,
-            iommu_devices + scenario.qemu_devices(run.wires))
+            iommu_devices + scenario.qemu_devices(run.wires, folder))
         run.machine.run(command, run.on_line, scenario.timeout)
-        missing = [name for name in ("panic", "boot", "userspace", "end")
+        missing = [name for name in ("panic", "dead", "boot", "userspace", "end")
                    if name not in run.times]
         if missing or not run.crash_range:
             last = run.errors[-1] if run.errors else run.machine.console[-1][1]
@@ -423,6 +529,7 @@ def run_once(scenario, kernel_name, image, initrd, iommu, qemu, accel, folder):
         run.evaluate()
         outcome["result"] = run.result(qemu_version, time.monotonic() - began)
         outcome["series"] = run.series()
+        outcome["log_lines"] = run.log_lines
     except machine.Lost as lost:
         outcome["lost"] = str(lost)
     except machine.Broken as broken:

@@ -5,65 +5,276 @@ Used on the crashed kernel's tables, to know every address that was mapped when
 it died and not only those a device happened to use, and on the crash kernel's.
 """
 
+import bisect
 import struct
 
 PAGE = 4096
+ADDRESS = 0xffffffffff000
+
+# Bits that hardware sets in an entry by itself: accessed and dirty.
+NO_HARDWARE_BITS = 0
+FIRST_STAGE_BITS = 3 << 5
+SECOND_STAGE_BITS = 3 << 8
+AMD_V1_BITS = 3 << 5
 
 
-class UnknownFormat(Exception):
-    pass
+class PageMap:
+    """Mapped IOVA pages in ascending order, as runs: huge pages stay one entry."""
+
+    def __init__(self):
+        self.first = []         # first IOVA page of each run
+        self.runs = []          # (first IOVA page, pages, first physical address)
+
+    def add(self, page, count, address):
+        """The page must lie behind all pages that are there already."""
+        if self.runs:
+            start, length, base = self.runs[-1]
+            if start + length == page and base + length * PAGE == address:
+                self.runs[-1] = (start, length + count, base)
+                return
+        self.first.append(page)
+        self.runs.append((page, count, address))
+
+    def find(self, page):
+        """The physical address of an IOVA page, or None."""
+        index = bisect.bisect_right(self.first, page) - 1
+        if index < 0:
+            return None
+        start, count, address = self.runs[index]
+        if page >= start + count:
+            return None
+        return address + (page - start) * PAGE
+
+    def __contains__(self, page):
+        return self.find(page) is not None
+
+    def __len__(self):
+        return sum(count for _page, count, _address in self.runs)
+
+    def pages(self):
+        for page, count, _address in self.runs:
+            yield from range(page, page + count)
+
+    def overlap(self, other):
+        """(first IOVA page, pages, address in other) of what both have mapped."""
+        index = 0
+        for page, count, address in other.runs:
+            while index and self.runs[index - 1][0] + self.runs[index - 1][1] > page:
+                index -= 1
+            while index < len(self.runs) and self.runs[index][0] < page + count:
+                start, length, _ = self.runs[index]
+                low, high = max(start, page), min(start + length, page + count)
+                if low < high:
+                    yield low, high - low, address + (low - page) * PAGE
+                index += 1
 
 
-class VtdLegacy:
-    """Root table, context tables and second-stage page tables."""
+def from_pages(pages):
+    """A PageMap of {IOVA page: address}."""
+    result = PageMap()
+    for page in sorted(pages):
+        result.add(page, 1, pages[page])
+    return result
 
-    def __init__(self, memory, root):
+
+def identity(ranges):
+    """A PageMap of physical address ranges (start, end) that are not translated."""
+    result = PageMap()
+    for start, end in ranges:
+        result.add(start // PAGE, (end - start) // PAGE, start)
+    return result
+
+
+class Reader:
+    """What the formats have in common. ram: what identity devices may access."""
+
+    def __init__(self, memory, root, ram):
         self.memory = memory
         self.root = root
-        self.tables = {}        # address of each table seen: its bytes
+        self.ram = ram
+        self.tables = {}        # address of each table seen: (its bytes, bits)
+        self._known = {}        # page tables are shared between requester IDs
 
-    def _entries(self, address):
-        if address + PAGE > len(self.memory):
-            return ()
-        data = self.memory[address:address + PAGE]
-        self.tables[address] = data
-        return struct.unpack("<512Q", data)
+    def _entries(self, address, hardware_bits=NO_HARDWARE_BITS, pages=1):
+        entries = []
+        for at in range(address, address + pages * PAGE, PAGE):
+            if at + PAGE > len(self.memory):
+                return entries
+            data = self.memory[at:at + PAGE]
+            self.tables[at] = data, hardware_bits
+            entries += struct.unpack("<512Q", data)
+        return entries
+
+    def _page_tables(self, walk, top, level):
+        key = walk, top, level
+        if key not in self._known:
+            self._known[key] = PageMap()
+            walk(top, level, 0, self._known[key])
+        return self._known[key]
+
+    def _second_stage(self, table, level, iova, result):
+        """VT-d; levels count down to 0."""
+        for index, entry in enumerate(self._entries(table, SECOND_STAGE_BITS)):
+            if not entry & 3:
+                continue
+            self._descend(self._second_stage, entry, entry & 0x80, level,
+                          iova | index << 12 + 9 * level, result)
+
+    def _first_stage(self, table, level, iova, result):
+        """x86-64's own format: VT-d's first stage and AMD's guest tables."""
+        for index, entry in enumerate(self._entries(table, FIRST_STAGE_BITS)):
+            if not entry & 1:
+                continue
+            self._descend(self._first_stage, entry, entry & 0x80, level,
+                          iova | index << 12 + 9 * level, result)
+
+    def _descend(self, walk, entry, leaf, level, iova, result):
+        pages = 1 << 9 * level
+        if level and not leaf:
+            walk(entry & ADDRESS, level - 1, iova, result)
+            return
+        # below the size of a huge page, address bits have other meanings
+        result.add(iova // PAGE, pages, entry & ADDRESS & ~(pages * PAGE - 1))
+
+    def changes(self, memory):
+        """How many tables are not what they were, hardware's bits apart."""
+        changed = 0
+        for address, (data, bits) in self.tables.items():
+            now = memory[address:address + PAGE]
+            if now != data and (not bits or any(
+                    (one ^ two) & ~bits for one, two in zip(
+                        struct.unpack("<512Q", data),
+                        struct.unpack("<512Q", now)))):
+                changed += 1
+        return changed
+
+
+class VtdLegacy(Reader):
+    """Root table, context tables and second-stage page tables."""
 
     def mappings(self):
-        """{requester ID: {IOVA page number: page's physical address}}"""
+        """{requester ID: PageMap}"""
         devices = {}
-        known = {}              # page tables are shared between requester IDs
         root = self._entries(self.root)
         for bus, low in enumerate(root[::2]):
             if not low & 1:
                 continue
-            context = self._entries(low & ~0xfff)
-            for function in range(256):
+            context = self._entries(low & ADDRESS)
+            for function in range(len(context) // 2):
                 low, high = context[2 * function:2 * function + 2]
-                if not low & 1 or low >> 2 & 3 == 2:    # absent, pass-through
+                if not low & 1:
                     continue
-                top = low & ~0xfff
-                if top not in known:
-                    known[top] = {}
-                    self._walk(top, (high & 7) + 1, 0, known[top])
-                devices[bus << 8 | function] = known[top]
+                if low >> 2 & 3 == 2:
+                    found = self.ram
+                else:
+                    found = self._page_tables(self._second_stage, low & ADDRESS,
+                                              (high & 7) + 1)
+                devices[bus << 8 | function] = found
         return devices
 
-    def _walk(self, table, level, iova, result):
-        for index, entry in enumerate(self._entries(table)):
-            if not entry & 3:
+
+class VtdScalable(Reader):
+    """Root table, context tables, PASID directories and tables, either stage."""
+
+    def mappings(self):
+        devices = {}
+        root = self._entries(self.root)
+        for half, pointer in enumerate(root):
+            if not pointer & 1:
                 continue
-            start = iova | index << 12 + 9 * level
-            address = entry & 0xffffffffff000
-            if level and not entry & 0x80:
-                self._walk(address, level - 1, start, result)
-                continue
-            for page in range(1 << 9 * level):
-                result[(start >> 12) + page] = address + page * PAGE
+            context = self._entries(pointer & ADDRESS)
+            for function in range(len(context) // 4):
+                low, high = context[4 * function:4 * function + 2]
+                if low & 1:
+                    devices[half << 7 | function] = self._device(
+                        low & ADDRESS, high & 0xfffff)
+        return devices
+
+    def _device(self, directory, pasid):
+        # a directory has 512 entries a page; requests without PASID use one
+        entry = self._entries(directory + (pasid >> 6) // 512 * PAGE)
+        entry = entry[(pasid >> 6) % 512] if entry else 0
+        if not entry & 1:
+            return PageMap()
+        fields = self._entries(entry & ADDRESS)[8 * (pasid & 63):][:3]
+        if len(fields) < 3 or not fields[0] & 1:
+            return PageMap()
+        kind = fields[0] >> 6 & 7
+        if kind == 1:
+            return self._page_tables(self._first_stage, fields[2] & ADDRESS,
+                                     3 + (fields[2] >> 2 & 3))
+        if kind == 2:
+            return self._page_tables(self._second_stage, fields[0] & ADDRESS,
+                                     (fields[0] >> 2 & 7) + 1)
+        if kind == 4:
+            return self.ram
+        return PageMap()        # nested: neither kernel uses it for itself
 
 
-def open_tables(iommu, memory, roots):
-    """The tables in use, given the trace's Root records up to now."""
-    if iommu != "vtd" or not roots or roots[-1].scalable:
-        raise UnknownFormat()
-    return VtdLegacy(memory, roots[-1].address & ~0xfff)
+class Amd(Reader):
+    """Device table, host (v1) page tables and guest (v2) page tables."""
+
+    READ_AND_WRITE = 3 << 61
+
+    def __init__(self, memory, root, ram):
+        super().__init__(memory, root, ram)
+        self.untranslated = set()       # devices whose entry is not valid
+
+    def mappings(self):
+        devices = {}
+        pages = (self.root & 0x1ff) + 1
+        words = self._entries(self.root & ADDRESS, pages=pages)
+        for device in range(len(words) // 4):
+            one, two, three = words[4 * device:4 * device + 3]
+            if one & 3 != 3:
+                if not one & 1:         # V clear: not translated at all
+                    devices[device] = self.ram
+                    self.untranslated.add(device)
+                continue
+            if one >> 55 & 1:
+                gcr3 = ((one >> 58 & 7) << 12 | (two >> 16 & 0xffff) << 15 |
+                        (two >> 43 & 0x1fffff) << 31)
+                devices[device] = self._guest(gcr3, one >> 56 & 3,
+                                              three >> 54 & 3)
+            elif one >> 9 & 7:
+                devices[device] = self._page_tables(
+                    self._host, one & ADDRESS, one >> 9 & 7)
+            elif one & self.READ_AND_WRITE:
+                devices[device] = self.ram
+        return devices
+
+    def _guest(self, gcr3, levels, paging):
+        """Requests without PASID use the table of PASID 0."""
+        for _ in range(levels + 1):
+            entry = (self._entries(gcr3) or [0])[0]
+            if not entry & 1:
+                return PageMap()
+            gcr3 = entry & ADDRESS
+        return self._page_tables(self._first_stage, gcr3, 3 + paging)
+
+    def _host(self, table, level, iova, result):
+        """Levels count down to 1. An entry names the level of what it points at."""
+        for index, entry in enumerate(self._entries(table, AMD_V1_BITS)):
+            if not entry & 1:
+                continue
+            slot = 12 + 9 * (level - 1)
+            start = iova | index << slot
+            address = entry & ADDRESS
+            below = entry >> 9 & 7
+            if 0 < below < level:       # levels between may be left out
+                self._host(address, below, start, result)
+                continue
+            if below == 7:
+                # the size is where the lowest zero of the address is; such an
+                # entry is repeated in each slot of its page
+                size = (address | PAGE - 1) + 1 & ~(address | PAGE - 1)
+                address &= ~(2 * size - 1)
+                address |= start & (2 * size - 1) & ~((1 << slot) - 1)
+            result.add(start // PAGE, 1 << slot - 12, address)
+
+
+def open_tables(iommu, memory, root, scalable, ram):
+    """The tables that a root (VT-d) or device table (AMD) register points at."""
+    if iommu == "amdvi":
+        return Amd(memory, root, ram)
+    return (VtdScalable if scalable else VtdLegacy)(memory, root & ADDRESS, ram)

@@ -7,11 +7,17 @@ rate-limits its fault messages and knows nothing of accesses that succeed.
 
 import collections
 import datetime
+import os
 import re
 
 # time: seconds since the epoch, the clock that console lines are stamped with
 Access = collections.namedtuple("Access", "time device iova address")
 Fault = collections.namedtuple("Fault", "time device iova write reason")
+# more faults within a moment, when there are too many to keep each
+Faults = collections.namedtuple("Faults", "time count")
+# AMD-Vi passed an address on as it was, or blocked the access: the trace has no
+# word for the difference, but the device table has
+Untranslated = collections.namedtuple("Untranslated", "time device iova")
 Switch = collections.namedtuple("Switch", "time on")
 Root = collections.namedtuple("Root", "time address scalable")
 Attach = collections.namedtuple("Attach", "time device")
@@ -65,12 +71,39 @@ def _vtd_context_flush(time, text):
     return Attach(time, _numbers(text)[0])
 
 
-def _amdvi_result(time, text):
-    iova, address = _numbers(text)
-    device = requester(text)
-    if not address:
-        return Fault(time, device, iova, None, None)
-    return Access(time, device, iova, address)
+class _Amdvi:
+    """One line says that a translation was found (or remembered), the next which."""
+
+    def __init__(self):
+        self.found = False
+        self.on = False
+
+    def translation_found(self, _time, _text):
+        self.found = True
+
+    def result(self, time, text):
+        found, self.found = self.found, False
+        iova, address = _numbers(text)
+        device = requester(text)
+        # of a huge page the address of its beginning is reported, which may be 0
+        if not address and not found:
+            return Fault(time, device, iova, None, None)
+        if not found and address == iova & ~4095:
+            return Untranslated(time, device, iova)
+        return Access(time, device, iova, address)
+
+    def control(self, time, text):
+        # written often, mostly with the same value
+        before, self.on = self.on, bool(_numbers(text)[0] & 1)
+        return Switch(time, self.on) if self.on != before else None
+
+    @staticmethod
+    def entry_flush(time, text):
+        return Attach(time, requester(text))
+
+
+def _thinned_faults(time, text):
+    return Faults(time, int(text))
 
 
 def _hda_stopped(time, text):
@@ -81,61 +114,137 @@ def _e1000e_reset(time, _text):
     return Reset(time, "e1000e")
 
 
+def _ahci_reset(time, _text):
+    return Reset(time, "ahci")
+
+
 _DEVICES = {
+    "ahci_reset_port": _ahci_reset,
     "hda_audio_running": _hda_stopped,
     "e1000e_core_ctrl_sw_reset": _e1000e_reset,
 }
 
-EVENTS = {
-    "vtd": {
-        "vtd_dmar_translate": _vtd_translate,
-        "vtd_dmar_fault": _vtd_fault,
-        "vtd_fault_disabled": _vtd_suppressed_fault,
-        "vtd_dmar_enable": _vtd_enable,
-        "vtd_reg_dmar_root": _vtd_root,
-        "vtd_inv_desc_cc_devices": _vtd_context_flush,
-        **_DEVICES,
-    },
-    "amdvi": {
-        "amdvi_translation_result": _amdvi_result,
-        **_DEVICES,
-    },
+_VTD = {
+    "vtd_dmar_translate": _vtd_translate,
+    "vtd_dmar_fault": _vtd_fault,
+    "vtd_fault_disabled": _vtd_suppressed_fault,
+    "vtd_dmar_enable": _vtd_enable,
+    "vtd_reg_dmar_root": _vtd_root,
+    "vtd_inv_desc_cc_devices": _vtd_context_flush,
 }
+
+
+def _parsers(iommu):
+    if iommu == "vtd":
+        return {**_VTD, **_DEVICES}
+    amdvi = _Amdvi()
+    return {
+        "amdvi_cache_update": amdvi.translation_found,
+        "amdvi_iotlb_hit": amdvi.translation_found,
+        "amdvi_translation_result": amdvi.result,
+        "amdvi_control_status": amdvi.control,
+        "amdvi_devtab_inval": amdvi.entry_flush,
+        **_DEVICES,
+    }
+
+
+def events(iommu):
+    """Names of QEMU's trace events that read() wants."""
+    return list(_parsers(iommu))
+
+
+def _time(match):
+    if match[1]:
+        return float(match[1])
+    # the format since QEMU 10.1
+    return datetime.datetime.fromisoformat(match[2] + "+00:00").timestamp()
 
 
 def read(path, iommu):
     """All records of a trace file, in order."""
-    parsers = EVENTS[iommu]
+    parsers = {**_parsers(iommu), _THINNED.decode(): _thinned_faults}
     records = []
     with open(path, encoding="ascii", errors="replace") as lines:
         for line in lines:
             match = _LINE.match(line)
-            if not match:
-                continue
-            parser = parsers.get(match[3])
-            if not parser:
-                continue
-            if match[1]:
-                time = float(match[1])
-            else:               # the format since QEMU 10.1
-                time = datetime.datetime.fromisoformat(
-                    match[2] + "+00:00").timestamp()
-            record = parser(time, match[4])
+            parser = match and parsers.get(match[3])
+            record = parser and parser(_time(match), match[4])
             if record:
                 records.append(record)
     return records
 
 
-def roots(path, iommu):
-    """Root records only, quickly: for use while the machine runs."""
-    if iommu != "vtd":
-        return []
+def roots(path):
+    """VT-d's Root records only, quickly: for use while the machine runs."""
     name = b"vtd_reg_dmar_root"
     with open(path, "rb") as file:
         lines = [line for line in file if name in line]
-    found = []
-    for line in lines:
+    matches = [_LINE.match(line.decode("ascii", "replace")) for line in lines]
+    return [_vtd_root(_time(match), match[4]) for match in matches if match]
+
+
+# -- while QEMU writes -----------------------------------------------------------
+
+# So many faults are kept one by one. A storm has hundreds of thousands.
+FAULTS_KEPT = 5000
+BURST = 0.01                    # seconds of faults that become one line
+_THINNED = b"rig_faults"
+_FAULT = re.compile(rb"vtd_dmar_fault |vtd_fault_disabled |"
+                    rb"amdvi_translation_result .* hpa 0x0\b")
+# what comes before that line when 0 is where the address really leads to
+_NO_FAULT = re.compile(rb"amdvi_cache_update |amdvi_iotlb_hit ")
+
+
+class _Thinner:
+    """Lines in, lines out: faults beyond the first ones become counts."""
+
+    def __init__(self):
+        self.found = False
+        self.kept = 0
+        self.count = 0
+        self.first = None       # what the first line of the burst begins with
+        self.since = 0.0
+
+    def lines(self, lines):
+        for line in lines:
+            found, self.found = self.found, bool(_NO_FAULT.search(line))
+            if found or not _FAULT.search(line):
+                yield from self.burst()
+                yield line
+                continue
+            self.kept += 1
+            if self.kept <= FAULTS_KEPT:
+                yield line
+                continue
+            now = self._moment(line)
+            if self.count and not self.since <= now < self.since + BURST:
+                yield from self.burst()
+            if not self.count:
+                name = _FAULT.search(line).start()
+                self.first, self.since = line[:name], now
+            self.count += 1
+
+    def burst(self):
+        if self.count:
+            yield self.first + _THINNED + b" %d\n" % self.count
+            self.count = 0
+
+    @staticmethod
+    def _moment(line):
         match = _LINE.match(line.decode("ascii", "replace"))
-        if match:
-            found.append(_vtd_root(float(match[1] or 0), match[4]))
-    return found
+        return _time(match) if match else 0.0
+
+
+def thin(source, path):
+    """Copy a trace from a file descriptor to a file until it ends."""
+    thinner = _Thinner()
+    pending = b""
+    with open(path, "wb", buffering=0) as target:
+        while True:
+            data = os.read(source, 1 << 20)
+            if not data:
+                break
+            *lines, pending = (pending + data).split(b"\n")
+            target.write(b"".join(thinner.lines([line + b"\n"
+                                                 for line in lines])))
+        target.write(b"".join(thinner.burst()) + pending)
