@@ -13,8 +13,10 @@
 
 #include <linux/err.h>
 #include <linux/types.h>
+#include <linux/xarray.h>
 
 struct device;
+struct ida;
 struct iommu_domain;
 struct iommu_kdump_report;
 
@@ -58,6 +60,16 @@ struct iommu_kdump_tables {
 	phys_addr_t root;
 };
 
+/**
+ * struct iommu_kdump_ids - domain IDs (or ASIDs) of the crashed kernel
+ * @ida: the allocator that they are kept from
+ * @users: number of old entries that lead to an ID, by ID
+ */
+struct iommu_kdump_ids {
+	struct ida *ida;
+	struct xarray users;
+};
+
 #ifdef CONFIG_IOMMU_KDUMP
 
 bool iommu_kdump_enabled(void);
@@ -68,6 +80,13 @@ int iommu_kdump_oldmem_init(void);
 bool iommu_kdump_is_old_ram(phys_addr_t phys, u64 size);
 const void *iommu_kdump_map_old(phys_addr_t phys);
 void iommu_kdump_unmap_old(const void *vaddr);
+
+/* Domain IDs of the crashed kernel */
+void iommu_kdump_ids_init(struct iommu_kdump_ids *ids, struct ida *ida);
+void iommu_kdump_ids_destroy(struct iommu_kdump_ids *ids);
+int iommu_kdump_get_id(struct iommu_kdump_ids *ids, u32 id);
+void iommu_kdump_put_id(struct iommu_kdump_ids *ids, u32 id);
+bool iommu_kdump_free_ids(struct iommu_kdump_ids *ids);
 
 /* For &iommu_ops.reserve_old_iova */
 int iommu_kdump_report_mapping(struct iommu_kdump_report *report, u64 iova,
@@ -105,6 +124,24 @@ static inline const void *iommu_kdump_map_old(phys_addr_t phys)
 
 static inline void iommu_kdump_unmap_old(const void *vaddr)
 {
+}
+
+static inline void iommu_kdump_ids_init(struct iommu_kdump_ids *ids,
+					struct ida *ida)
+{
+}
+
+static inline void iommu_kdump_ids_destroy(struct iommu_kdump_ids *ids)
+{
+}
+
+static inline void iommu_kdump_put_id(struct iommu_kdump_ids *ids, u32 id)
+{
+}
+
+static inline bool iommu_kdump_free_ids(struct iommu_kdump_ids *ids)
+{
+	return false;
 }
 
 #endif /* CONFIG_IOMMU_KDUMP */

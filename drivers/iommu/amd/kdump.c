@@ -21,8 +21,6 @@
 #include <linux/io.h>
 #include <linux/iommu-kdump.h>
 #include <linux/pci.h>
-#include <linux/spinlock.h>
-#include <linux/xarray.h>
 
 #include "amd_iommu.h"
 #include "../iommu-pages.h"
@@ -47,13 +45,7 @@ enum {
 	OLD_GUEST,
 };
 
-/*
- * Domain IDs of the crashed kernel, counted by the device table entries that use
- * them. An ID is given back when the last of them is gone and the caches have
- * been flushed; until then a new domain must not get it.
- */
-static DEFINE_XARRAY(kdump_dids);
-static DEFINE_SPINLOCK(kdump_did_lock);
+static struct iommu_kdump_ids kdump_dids;
 
 /* An address that the crashed kernel wrote must be followed only into its RAM */
 static bool old_page(u64 phys)
@@ -192,41 +184,6 @@ static int decode(const struct dev_table_entry *dte, bool own,
 	return decode_host(dte, tables);
 }
 
-static int get_did(u16 did)
-{
-	unsigned long users;
-	int ret;
-
-	if (!did)
-		return 0;
-
-	users = xa_to_value(xa_load(&kdump_dids, did) ?: xa_mk_value(0));
-	if (!users) {
-		ret = amd_iommu_pdom_id_reserve(did, GFP_KERNEL);
-		if (ret < 0)
-			return ret;
-	}
-	ret = xa_err(xa_store(&kdump_dids, did, xa_mk_value(users + 1),
-			      GFP_KERNEL));
-	if (ret && !users)
-		amd_iommu_pdom_id_free(did);
-	return ret;
-}
-
-static void put_did(u16 did)
-{
-	unsigned long flags;
-	void *entry;
-
-	spin_lock_irqsave(&kdump_did_lock, flags);
-	entry = xa_load(&kdump_dids, did);
-	/* Replacing a value by a value needs no memory */
-	if (entry && xa_to_value(entry))
-		xa_store(&kdump_dids, did, xa_mk_value(xa_to_value(entry) - 1),
-			 GFP_ATOMIC);
-	spin_unlock_irqrestore(&kdump_did_lock, flags);
-}
-
 /**
  * amd_iommu_kdump_free_dids() - Give domain IDs back that no old entry uses any
  *                               more
@@ -237,20 +194,7 @@ static void put_did(u16 did)
  */
 bool amd_iommu_kdump_free_dids(void)
 {
-	unsigned long flags, did;
-	bool freed = false;
-	void *entry;
-
-	spin_lock_irqsave(&kdump_did_lock, flags);
-	xa_for_each(&kdump_dids, did, entry) {
-		if (xa_to_value(entry))
-			continue;
-		xa_erase(&kdump_dids, did);
-		amd_iommu_pdom_id_free(did);
-		freed = true;
-	}
-	spin_unlock_irqrestore(&kdump_did_lock, flags);
-	return freed;
+	return kdump_dids.ida && iommu_kdump_free_ids(&kdump_dids);
 }
 
 /**
@@ -263,7 +207,8 @@ void amd_iommu_kdump_put_entry(const struct dev_table_entry *old)
 {
 	u64 table = gcr3_table(old);
 
-	put_did(FIELD_GET(DTE_DOMID_MASK, old->data[1]));
+	iommu_kdump_put_id(&kdump_dids,
+			   FIELD_GET(DTE_DOMID_MASK, old->data[1]));
 
 	/* Only of such entries is it known where the table is */
 	if ((old->data[0] & DTE_GUEST_PASID_0) == DTE_GUEST_PASID_0 &&
@@ -360,6 +305,12 @@ static void __init copy_interrupts(const struct dev_table_entry *old,
 		return;
 	new->data[2] &= ~DTE_DATA2_INTR_MASK;
 	new->data[2] |= irq & DTE_DATA2_INTR_MASK;
+}
+
+/* Domain ID 0 is nobody's */
+static int __init get_did(u16 did)
+{
+	return did ? iommu_kdump_get_id(&kdump_dids, did) : 0;
 }
 
 static void __init copy_entry(struct amd_iommu_pci_seg *pci_seg, u32 devid,
@@ -493,6 +444,9 @@ void __init amd_iommu_kdump_take_over(struct amd_iommu_pci_seg *pci_seg)
 			"out of memory" : "the command line asks for it");
 		return;
 	}
+
+	if (!kdump_dids.ida)
+		iommu_kdump_ids_init(&kdump_dids, &pdom_ids);
 
 	for_each_iommu(iommu) {
 		struct take_over_stats stats = {};

@@ -20,7 +20,6 @@
 #include <linux/iommu-kdump.h>
 #include <linux/pci.h>
 #include <linux/workqueue.h>
-#include <linux/xarray.h>
 
 #include "iommu.h"
 #include "pasid.h"
@@ -171,69 +170,12 @@ static int decode(struct intel_iommu *iommu, const struct context_entry *ce,
 	return decode_context(iommu, ce, tables);
 }
 
-/*
- * Domain IDs of the crashed kernel are counted by the context entries that lead
- * to them. An ID is given back when the last of them is gone and the caches have
- * been flushed; until then a new domain must not get it.
- */
+/* IDs below are not allocated: what is tagged with them is never a domain's */
 static int get_did(struct intel_iommu *iommu, u16 did)
 {
-	unsigned long users;
-	int ret;
-
 	if (did < IDA_START_DID || did >= iommu->max_domain_id)
 		return 0;
-
-	users = xa_to_value(xa_load(&iommu->kdump_dids, did) ?: xa_mk_value(0));
-	if (!users) {
-		ret = ida_alloc_range(&iommu->domain_ida, did, did, GFP_KERNEL);
-		if (ret < 0)
-			return ret;
-	}
-	ret = xa_err(xa_store(&iommu->kdump_dids, did, xa_mk_value(users + 1),
-			      GFP_KERNEL));
-	if (ret && !users)
-		ida_free(&iommu->domain_ida, did);
-	return ret;
-}
-
-/**
- * intel_kdump_put_did() - An old entry that leads to a domain ID is gone
- * @iommu: IOMMU of the entry
- * @did: domain ID, any other than an old one is ignored
- *
- * Context: any. Caches must have been flushed.
- */
-void intel_kdump_put_did(struct intel_iommu *iommu, u16 did)
-{
-	void *entry = xa_load(&iommu->kdump_dids, did);
-
-	/* Replacing a value by a value needs no memory */
-	if (entry && xa_to_value(entry))
-		xa_store(&iommu->kdump_dids, did,
-			 xa_mk_value(xa_to_value(entry) - 1), GFP_ATOMIC);
-}
-
-/**
- * intel_kdump_free_dids() - Give domain IDs back that no old entry uses any more
- * @iommu: IOMMU whose did_lock the caller holds
- *
- * Return: true if there was one.
- */
-bool intel_kdump_free_dids(struct intel_iommu *iommu)
-{
-	unsigned long did;
-	bool freed = false;
-	void *entry;
-
-	xa_for_each(&iommu->kdump_dids, did, entry) {
-		if (xa_to_value(entry))
-			continue;
-		xa_erase(&iommu->kdump_dids, did);
-		ida_free(&iommu->domain_ida, did);
-		freed = true;
-	}
-	return freed;
+	return iommu_kdump_get_id(&iommu->kdump_dids, did);
 }
 
 /* Where hardware finds the entry of a requester ID, NULL if nowhere */
@@ -592,12 +534,9 @@ void intel_kdump_flush_dev_iotlb(struct device_domain_info *info)
 void intel_iommu_release_on_driver_probe(struct device *dev)
 {
 	struct device_domain_info *info = dev_iommu_priv_get(dev);
-	struct intel_iommu *iommu = info->iommu;
 
 	intel_kdump_flush_dev_iotlb(info);
-
-	guard(mutex)(&iommu->did_lock);
-	intel_kdump_free_dids(iommu);
+	iommu_kdump_free_ids(&info->iommu->kdump_dids);
 }
 
 static int any_present(struct pci_dev *pdev, u16 alias, void *data)
@@ -694,7 +633,7 @@ void intel_kdump_replace_context(struct intel_iommu *iommu,
 	} else if (did < iommu->max_domain_id) {
 		iommu->flush.flush_iotlb(iommu, did, 0, 0, DMA_TLB_DSI_FLUSH);
 	}
-	intel_kdump_put_did(iommu, did);
+	iommu_kdump_put_id(&iommu->kdump_dids, did);
 }
 
 /*
@@ -756,7 +695,7 @@ void intel_kdump_fault(struct intel_iommu *iommu, u16 sid)
  */
 void intel_kdump_init(struct intel_iommu *iommu)
 {
-	xa_init(&iommu->kdump_dids);
+	iommu_kdump_ids_init(&iommu->kdump_dids, &iommu->domain_ida);
 	INIT_WORK(&iommu->kdump_fault_work, silence_faults);
 }
 
@@ -767,5 +706,5 @@ void intel_kdump_init(struct intel_iommu *iommu)
 void intel_kdump_destroy(struct intel_iommu *iommu)
 {
 	cancel_work_sync(&iommu->kdump_fault_work);
-	xa_destroy(&iommu->kdump_dids);
+	iommu_kdump_ids_destroy(&iommu->kdump_dids);
 }
