@@ -52,6 +52,7 @@ class Run:
         self.errors = []
         self.frames = {}
         self.vmcore = False
+        self.any_group = False
         self.groups = {}            # group: (state, devices)
         self.states = []            # (time, group, state)
         self.strays = []            # [name, iova, start, end]
