@@ -26,6 +26,7 @@
 #include <linux/sysfs.h>
 
 #include <kunit/static_stub.h>
+#include <kunit/visibility.h>
 
 #include "../dma-iommu.h"
 #include "../iommu-priv.h"
@@ -265,10 +266,12 @@ static void update_release(struct iommu_kdump_group *kg)
 }
 
 /* Does the device have DMA in flight, as far as its configuration says? */
-static bool may_do_dma(struct device *dev)
+VISIBLE_IF_KUNIT bool iommu_kdump_may_do_dma(struct device *dev)
 {
 	struct pci_dev *pdev;
 	u16 cmd;
+
+	KUNIT_STATIC_STUB_REDIRECT(iommu_kdump_may_do_dma, dev);
 
 	if (!dev_is_pci(dev))
 		return true;
@@ -349,7 +352,7 @@ void iommu_kdump_join(struct iommu_group *group, struct device *dev, bool late)
 		kfree(kdev);
 		return;
 	}
-	kdev->dma = may_do_dma(dev);
+	kdev->dma = iommu_kdump_may_do_dma(dev);
 	list_add_tail(&kdev->node, &kg->devs);
 }
 
@@ -599,6 +602,19 @@ void iommu_kdump_end(struct iommu_group *group)
 	release(kg);
 }
 
+/* All DMA that the crashed kernel had started has ended for the device */
+VISIBLE_IF_KUNIT void iommu_kdump_dma_ended(struct iommu_group *group,
+					    struct device *dev)
+{
+	struct iommu_kdump_group *kg = group->kdump;
+	struct iommu_kdump_dev *kdev = kg ? find_kdev(kg, dev) : NULL;
+
+	if (!kdev)
+		return;
+	kdev->quiet = true;
+	update_release(kg);
+}
+
 /**
  * iommu_kdump_was_reset() - A function level reset has been done
  * @group: group whose mutex is held
@@ -609,21 +625,15 @@ void iommu_kdump_end(struct iommu_group *group)
  */
 void iommu_kdump_was_reset(struct iommu_group *group, struct pci_dev *pdev)
 {
-	struct iommu_kdump_group *kg = group->kdump;
-	struct iommu_kdump_dev *kdev;
 	u16 cmd;
 
-	if (!kg)
-		return;
-	kdev = find_kdev(kg, &pdev->dev);
-	if (!kdev)
+	if (!group->kdump)
 		return;
 	if (pci_read_config_word(pdev, PCI_COMMAND, &cmd) ||
 	    PCI_POSSIBLE_ERROR(cmd) ||
 	    (cmd & (PCI_COMMAND_MASTER | PCI_COMMAND_INTX_DISABLE)))
 		return;
-	kdev->quiet = true;
-	update_release(kg);
+	iommu_kdump_dma_ended(group, &pdev->dev);
 }
 
 static void driver_changed(struct device *dev, bool bound)

@@ -28,6 +28,8 @@
 #include <linux/slab.h>
 #include <linux/sort.h>
 
+#include <kunit/static_stub.h>
+
 #include "../dma-iommu.h"
 #include "../iommu-priv.h"
 #include "kdump.h"
@@ -159,7 +161,8 @@ static void batch_run(struct iommu_kdump_report *report)
 	u64 span = report->granule * BATCH_LEAVES;
 	u64 done;
 
-	for (done = 0; done < report->run_size; done += report->granule) {
+	for (done = 0; done < report->run_size && !report->error;
+	     done += report->granule) {
 		u64 iova = report->run_iova + done;
 		unsigned int i;
 
@@ -206,6 +209,12 @@ static void flush_run(struct iommu_kdump_report *report)
 
 	if (!report->run_size)
 		return;
+	/* What is left of the walk only reserves */
+	if (report->error) {
+		report->run_size = 0;
+		report->batch_nr = 0;
+		return;
+	}
 	/*
 	 * Over the mappings of another member of the group only map_leaves() can
 	 * tell the same mapping from a contradicting one.
@@ -347,6 +356,9 @@ int iommu_kdump_report_mapping(struct iommu_kdump_report *report, u64 iova,
 	u64 last, phys_last;
 	int ret;
 
+	KUNIT_STATIC_STUB_REDIRECT(iommu_kdump_report_mapping, report, iova,
+				   phys, size, prot);
+
 	if (!size || check_add_overflow(iova, size - 1, &last) ||
 	    check_add_overflow((u64)phys, size - 1, &phys_last) ||
 	    iova < report->next || !(prot & (IOMMU_READ | IOMMU_WRITE)))
@@ -425,6 +437,8 @@ int iommu_kdump_report_bad(struct iommu_kdump_report *report, u64 iova,
 {
 	u64 last;
 
+	KUNIT_STATIC_STUB_REDIRECT(iommu_kdump_report_bad, report, iova, size);
+
 	if (!size || check_add_overflow(iova, size - 1, &last) ||
 	    iova < report->next)
 		return -EUCLEAN;
@@ -450,6 +464,8 @@ EXPORT_SYMBOL_GPL(iommu_kdump_report_bad);
  */
 int iommu_kdump_report_table(struct iommu_kdump_report *report)
 {
+	KUNIT_STATIC_STUB_REDIRECT(iommu_kdump_report_table, report);
+
 	if (++report->seen_tables > report->max_tables)
 		return -EUCLEAN;
 	report->stats->tables++;
@@ -709,6 +725,18 @@ bool iommu_kdump_validate(struct iommu_kdump_group *kg)
 	return good && !stats.bad && !stats.refused;
 }
 
+static void drop_mappings(struct iommu_kdump_report *report)
+{
+	unsigned int i;
+
+	report->kg->stats.mapped = 0;
+	for (i = 0; report->dirty && i < report->ranges.nr; i++)
+		iommu_kdump_unmap_range(report->domain,
+					report->ranges.r[i].first,
+					report->ranges.r[i].last);
+	report->dirty = false;
+}
+
 /**
  * iommu_kdump_import() - Bring the old mappings of a group into a domain
  * @kg: inheritance of the group
@@ -730,7 +758,6 @@ int iommu_kdump_import(struct iommu_kdump_group *kg,
 {
 	struct iommu_kdump_report *report;
 	struct iommu_kdump_dev *kdev;
-	unsigned int i;
 	int ret, err;
 
 	*reason = iommu_kdump_error_reason(-ENOMEM);
@@ -757,23 +784,24 @@ int iommu_kdump_import(struct iommu_kdump_group *kg,
 			report->error = ret;
 	}
 
-	/* What is blocked may go on trying, at IOVAs that are not all known */
-	if (ret)
+	/*
+	 * What is blocked may go on trying, at IOVAs that are not all known. Among
+	 * those are direct mappings, so old ones are taken out before.
+	 */
+	if (ret) {
+		drop_mappings(report);
 		iommu_kdump_add_unknown(&report->ranges);
+	}
 	merge_ranges(&report->ranges);
 	err = iommu_kdump_reserve(domain, &report->ranges, !ret,
 				  &kg->stats.reserved);
 	/* An IOVA that can be handed out must not be mapped */
-	if (!ret)
+	if (!ret && err) {
 		ret = err;
-	if (ret) {
-		*reason = iommu_kdump_error_reason(ret);
-		kg->stats.mapped = 0;
-		for (i = 0; report->dirty && i < report->ranges.nr; i++)
-			iommu_kdump_unmap_range(domain,
-						report->ranges.r[i].first,
-						report->ranges.r[i].last);
+		drop_mappings(report);
 	}
+	if (ret)
+		*reason = iommu_kdump_error_reason(ret);
 
 	free_report(report);
 	return ret;

@@ -155,6 +155,11 @@ ssize_t iommu_kdump_show_state(struct iommu_group *group, char *buf);
 void iommu_kdump_driver_bound(struct device *dev);
 void iommu_kdump_driver_unbound(struct device *dev);
 
+#if IS_ENABLED(CONFIG_KUNIT)
+bool iommu_kdump_may_do_dma(struct device *dev);
+void iommu_kdump_dma_ended(struct iommu_group *group, struct device *dev);
+#endif
+
 /* import.c */
 const char *iommu_kdump_error_reason(int error);
 bool iommu_kdump_validate(struct iommu_kdump_group *kg);

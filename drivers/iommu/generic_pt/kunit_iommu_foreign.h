@@ -1,0 +1,882 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Tests of what the crashdump framework does with page tables, once per format:
+ * the walker of iommu_pt_foreign.h, on tables that the format's own map operation
+ * has built, and map_leaves() and unmap_sparse() of iommu_pt.h.
+ *
+ * The walker is the one that drivers use. What it reports is caught here, and the
+ * tables are handed to it as if they were memory of a crashed kernel.
+ */
+#ifndef __GENERIC_PT_KUNIT_IOMMU_FOREIGN_H
+#define __GENERIC_PT_KUNIT_IOMMU_FOREIGN_H
+
+#include <kunit/static_stub.h>
+#include <linux/iommu-kdump.h>
+#include <linux/moduleparam.h>
+#include <linux/prandom.h>
+#include <linux/random.h>
+#include <linux/sort.h>
+#include <linux/vmalloc.h>
+
+#include "../kdump/kdump.h"
+
+#define pt_iommu_walk_foreign \
+	CONCATENATE(CONCATENATE(pt_iommu_, PTPFX), walk_foreign)
+int pt_iommu_walk_foreign(const struct pt_iommu_foreign *foreign,
+			  struct iommu_kdump_report *report);
+
+#define FOREIGN_MAX_MAPS	1024
+
+struct foreign_map {
+	u64 va;
+	u64 oa;
+	u64 len;
+	unsigned int prot;
+};
+
+struct foreign_log {
+	struct kunit *test;
+	/* What must be found, in ascending order */
+	struct foreign_map maps[FOREIGN_MAX_MAPS];
+	unsigned int nr_maps;
+	/* How far it was found */
+	unsigned int cur;
+	u64 done;
+	u64 next_va;
+	unsigned int tables;
+	unsigned int bad;
+	unsigned int wrong;
+	int mapped_pages;
+};
+
+static struct foreign_log *foreign_log;
+
+static bool foreign_extent(phys_addr_t phys, u64 *last)
+{
+	*last = U64_MAX;
+	return true;
+}
+
+static bool foreign_crash_extent(phys_addr_t phys, u64 *last)
+{
+	*last = U64_MAX;
+	return false;
+}
+
+static const void *foreign_map_page(phys_addr_t phys)
+{
+	foreign_log->mapped_pages++;
+	return phys_to_virt(phys);
+}
+
+static void foreign_unmap_page(const void *vaddr)
+{
+	foreign_log->mapped_pages--;
+}
+
+static const struct iommu_kdump_oldmem_ops foreign_oldmem_ops = {
+	.extent = foreign_extent,
+	.crash_extent = foreign_crash_extent,
+	.map = foreign_map_page,
+	.unmap = foreign_unmap_page,
+};
+
+static int foreign_report_table(struct iommu_kdump_report *report)
+{
+	foreign_log->tables++;
+	return 0;
+}
+
+static int foreign_report_bad(struct iommu_kdump_report *report, u64 iova,
+			      u64 size)
+{
+	foreign_log->bad++;
+	return 0;
+}
+
+/* A mapping comes in one piece or in many, but in order */
+static int foreign_report_mapping(struct iommu_kdump_report *report, u64 iova,
+				  phys_addr_t phys, u64 size, int prot)
+{
+	struct foreign_log *log = foreign_log;
+	const struct foreign_map *map = &log->maps[log->cur];
+
+	if (log->cur >= log->nr_maps || iova != map->va + log->done ||
+	    phys != map->oa + log->done || size > map->len - log->done ||
+	    (prot & (IOMMU_READ | IOMMU_WRITE)) != map->prot) {
+		if (!log->wrong++)
+			kunit_err(log->test,
+				  "reported %#llx to %pap size %#llx prot %x, expected number %u: %#llx to %#llx size %#llx prot %x, of which %#llx was found\n",
+				  iova, &phys, size, prot, log->cur, map->va,
+				  map->oa, map->len, map->prot, log->done);
+		return 0;
+	}
+	log->done += size;
+	if (log->done == map->len) {
+		log->cur++;
+		log->done = 0;
+	}
+	return 0;
+}
+
+static void foreign_stop(void *data)
+{
+	iommu_kdump_set_oldmem_ops(NULL);
+	vfree(foreign_log);
+	foreign_log = NULL;
+}
+
+static struct foreign_log *foreign_start(struct kunit *test)
+{
+	foreign_log = vzalloc(sizeof(*foreign_log));
+	KUNIT_ASSERT_NOT_NULL(test, foreign_log);
+	foreign_log->test = test;
+	iommu_kdump_set_oldmem_ops(&foreign_oldmem_ops);
+	KUNIT_ASSERT_EQ(test,
+			kunit_add_action_or_reset(test, foreign_stop, NULL), 0);
+	kunit_activate_static_stub(test, iommu_kdump_report_mapping,
+				   foreign_report_mapping);
+	kunit_activate_static_stub(test, iommu_kdump_report_bad,
+				   foreign_report_bad);
+	kunit_activate_static_stub(test, iommu_kdump_report_table,
+				   foreign_report_table);
+	return foreign_log;
+}
+
+/* Some formats cannot say "write only" */
+static unsigned int foreign_prot(struct kunit *test, unsigned int prot)
+{
+	struct kunit_iommu_priv *priv = test->priv;
+	struct pt_write_attrs w = {}, rw = {};
+
+	if (prot != IOMMU_WRITE)
+		return prot;
+	pt_iommu_set_prot(priv->common, &w, IOMMU_WRITE);
+	pt_iommu_set_prot(priv->common, &rw, IOMMU_READ | IOMMU_WRITE);
+	return w.descriptor_bits == rw.descriptor_bits ?
+		       IOMMU_READ | IOMMU_WRITE : IOMMU_WRITE;
+}
+
+static unsigned int foreign_nth_prot(unsigned int n)
+{
+	static const unsigned int prots[] = {
+		IOMMU_READ | IOMMU_WRITE, IOMMU_READ, IOMMU_WRITE
+	};
+
+	return prots[n % ARRAY_SIZE(prots)];
+}
+
+/* Map something and expect it to be found. False if it is in the way. */
+static bool foreign_do_map(struct kunit *test, u64 va, u64 oa, u64 len)
+{
+	struct kunit_iommu_priv *priv = test->priv;
+	struct foreign_log *log = foreign_log;
+	struct foreign_map *map = &log->maps[log->nr_maps];
+	unsigned int prot = foreign_nth_prot(log->nr_maps);
+	int ret;
+
+	KUNIT_ASSERT_LT(test, log->nr_maps, FOREIGN_MAX_MAPS);
+	ret = iommu_map(&priv->domain, va, oa, len, prot, GFP_KERNEL);
+	if (ret == -EADDRINUSE)
+		return false;
+	KUNIT_ASSERT_NO_ERRNO_FN(test, "iommu_map", ret);
+	map->va = va;
+	map->oa = oa;
+	map->len = len;
+	map->prot = foreign_prot(test, prot);
+	log->nr_maps++;
+	return true;
+}
+
+static int foreign_cmp(const void *a, const void *b)
+{
+	const struct foreign_map *x = a, *y = b;
+
+	if (x->va != y->va)
+		return x->va < y->va ? -1 : 1;
+	return 0;
+}
+
+static int foreign_walk(struct kunit *test)
+{
+	struct kunit_iommu_priv *priv = test->priv;
+	struct pt_range range = pt_top_range(priv->common);
+	struct pt_iommu_foreign foreign = {
+		.root = virt_to_phys(range.top_table),
+		.features = priv->common->features,
+		.levels = range.top_level + 1,
+		.max_vasz_lg2 = priv->common->max_vasz_lg2,
+		.max_oasz_lg2 = priv->common->max_oasz_lg2,
+	};
+	int ret;
+
+	foreign_log->cur = 0;
+	foreign_log->done = 0;
+	foreign_log->tables = 0;
+	foreign_log->bad = 0;
+	foreign_log->wrong = 0;
+	ret = pt_iommu_walk_foreign(&foreign, NULL);
+	KUNIT_EXPECT_EQ(test, foreign_log->mapped_pages, 0);
+	return ret;
+}
+
+/* All that was mapped is found, and nothing else */
+static void foreign_check(struct kunit *test)
+{
+	struct foreign_log *log = foreign_log;
+
+	sort(log->maps, log->nr_maps, sizeof(log->maps[0]), foreign_cmp, NULL);
+	KUNIT_ASSERT_NO_ERRNO_FN(test, "walk", foreign_walk(test));
+	KUNIT_EXPECT_EQ(test, log->wrong, 0);
+	KUNIT_EXPECT_EQ(test, log->bad, 0);
+	KUNIT_EXPECT_EQ(test, log->cur, log->nr_maps);
+	KUNIT_EXPECT_EQ(test, log->done, 0);
+	KUNIT_EXPECT_GT(test, log->tables, 0);
+}
+
+static void test_foreign_empty(struct kunit *test)
+{
+	foreign_start(test);
+	foreign_check(test);
+	KUNIT_EXPECT_EQ(test, foreign_log->tables, 1);
+}
+
+static void foreign_map_sizes(struct kunit *test, pt_vaddr_t va,
+			      pt_vaddr_t last)
+{
+	struct kunit_iommu_priv *priv = test->priv;
+	unsigned int pgsz_lg2;
+
+	for (pgsz_lg2 = 0; pgsz_lg2 != PT_VADDR_MAX_LG2; pgsz_lg2++) {
+		u64 len = log2_to_int(pgsz_lg2);
+
+		if (!(priv->safe_pgsize_bitmap & len))
+			continue;
+		va = ALIGN(va, len);
+		if (va > last || len - 1 > last - va)
+			break;
+		foreign_do_map(test, va,
+			       log2_set_mod(priv->test_oa, 0, pgsz_lg2), len);
+		va += len;
+	}
+}
+
+/* Every page size, contiguous entries included */
+static void test_foreign_sizes(struct kunit *test)
+{
+	struct kunit_iommu_priv *priv = test->priv;
+	struct pt_range range = pt_top_range(priv->common);
+
+	foreign_start(test);
+	foreign_map_sizes(test, range.va + priv->smallest_pgsz * 256,
+			  PT_VADDR_MAX);
+	foreign_check(test);
+}
+
+/* The upper half, where the top bit of the IOVA is extended */
+static void test_foreign_sign_extend(struct kunit *test)
+{
+	struct kunit_iommu_priv *priv = test->priv;
+	struct pt_range range;
+
+	if (!pt_feature(priv->common, PT_FEAT_SIGN_EXTEND))
+		kunit_skip(test, "PT_FEAT_SIGN_EXTEND not set");
+	foreign_start(test);
+	range = pt_upper_range(priv->common);
+	foreign_map_sizes(test, range.va, range.last_va);
+	foreign_do_map(test, range.last_va - priv->smallest_pgsz + 1,
+		       priv->smallest_pgsz, priv->smallest_pgsz);
+	range = pt_top_range(priv->common);
+	foreign_do_map(test, range.va + SZ_64K, SZ_64K, priv->smallest_pgsz);
+	foreign_check(test);
+}
+
+/* First and last page of what each number of levels translates */
+static void test_foreign_levels(struct kunit *test)
+{
+	struct kunit_iommu_priv *priv = test->priv;
+	struct pt_common *common = priv->common;
+	struct pt_range range = pt_top_range(common);
+	u64 pgsz = priv->smallest_pgsz;
+
+	foreign_start(test);
+	foreign_do_map(test, range.va, pgsz * 2, pgsz);
+	for (;;) {
+		range = pt_top_range(common);
+		if (range.last_va != PT_VADDR_MAX)
+			foreign_do_map(test, range.last_va - pgsz + 1,
+				       pgsz * 16, pgsz);
+		foreign_check(test);
+		if (!pt_feature(common, PT_FEAT_DYNAMIC_TOP) ||
+		    common->max_vasz_lg2 <= range.max_vasz_lg2 || range.va)
+			break;
+		/* The first page behind it needs another level */
+		foreign_do_map(test, range.last_va + 1, pgsz * 64, pgsz);
+		KUNIT_ASSERT_EQ(test, pt_top_range(common).top_level,
+				range.top_level + 1);
+	}
+}
+
+/* Whatever the map operation makes of runs of any size */
+static void test_foreign_random(struct kunit *test)
+{
+	struct kunit_iommu_priv *priv = test->priv;
+	struct pt_range range = pt_top_range(priv->common);
+	unsigned int pgsz_lg2 = priv->smallest_pgsz_lg2;
+	unsigned int i;
+
+	foreign_start(test);
+	for (i = 0; i < 400; i++) {
+		u64 pages = 1ULL << get_random_u32_below(13);
+		u64 va, oa;
+
+		pages += get_random_u32_below(pages);
+		va = range.va + ((u64)get_random_u32_below(SZ_256K) <<
+				 pgsz_lg2);
+		oa = (u64)get_random_u32_below(SZ_1M) << pgsz_lg2;
+		/* Every other time it may become large pages */
+		if (i & 1)
+			oa = log2_set_mod(oa, va, 21);
+		foreign_do_map(test, va, oa, pages << pgsz_lg2);
+	}
+	KUNIT_EXPECT_GT(test, foreign_log->nr_maps, 20);
+	foreign_check(test);
+}
+
+/* A walk that cannot be right is refused before anything is read */
+static void test_foreign_invalid(struct kunit *test)
+{
+	struct kunit_iommu_priv *priv = test->priv;
+	struct pt_range range = pt_top_range(priv->common);
+	struct pt_iommu_foreign good = {
+		.root = virt_to_phys(range.top_table),
+		.features = priv->common->features,
+		.levels = range.top_level + 1,
+	};
+	struct pt_iommu_foreign foreign = good;
+
+	foreign_start(test);
+	foreign.levels = 0;
+	KUNIT_EXPECT_EQ(test, pt_iommu_walk_foreign(&foreign, NULL), -EINVAL);
+	foreign.levels = PT_MAX_TOP_LEVEL + 2;
+	KUNIT_EXPECT_EQ(test, pt_iommu_walk_foreign(&foreign, NULL), -EINVAL);
+	foreign = good;
+	/* DEBUG_GENERIC_PT lets all features pass */
+	foreign.features = BIT(31);
+	if (!(PT_SUPPORTED_FEATURES & BIT(31)))
+		KUNIT_EXPECT_EQ(test, pt_iommu_walk_foreign(&foreign, NULL),
+				-EINVAL);
+	foreign = good;
+	foreign.max_vasz_lg2 = PT_GRANULE_LG2SZ;
+	KUNIT_EXPECT_EQ(test, pt_iommu_walk_foreign(&foreign, NULL), -EINVAL);
+	KUNIT_EXPECT_EQ(test, foreign_log->tables, 0);
+	foreign = good;
+	foreign.root += 8;
+	KUNIT_EXPECT_EQ(test, pt_iommu_walk_foreign(&foreign, NULL), -EUCLEAN);
+	KUNIT_EXPECT_EQ(test, pt_iommu_walk_foreign(&good, NULL), 0);
+	KUNIT_EXPECT_EQ(test, foreign_log->mapped_pages, 0);
+}
+
+/* Corrupted tables */
+
+/* Per configuration of the format, on top of those that are the same each time */
+static unsigned int corruptions = 8500;
+module_param(corruptions, uint, 0444);
+MODULE_PARM_DESC(corruptions, "Tables to corrupt at random");
+
+static unsigned int corruption_seed;
+module_param(corruption_seed, uint, 0444);
+MODULE_PARM_DESC(corruption_seed, "Seed to repeat a run with, 0 for a new one");
+
+#define CORRUPT_MAX_PAGES	16
+
+static u64 leaves_va(struct kunit *test);
+
+/* A chain of tables, from the top to the leaves, and what may be read of it */
+struct corrupt_walk {
+	struct kunit *test;
+	phys_addr_t pages[CORRUPT_MAX_PAGES];
+	unsigned int nr_pages;
+	bool learning;
+	u64 next;
+	bool wrapped;
+	unsigned int tables;
+	unsigned int mapped_pages;
+	unsigned int reported;
+	unsigned int bad;
+	const char *broken;
+};
+
+static struct corrupt_walk corrupt;
+
+static bool corrupt_extent(phys_addr_t phys, u64 *last)
+{
+	unsigned int i;
+
+	*last = phys | ~PAGE_MASK;
+	if (corrupt.learning)
+		return true;
+	for (i = 0; i < corrupt.nr_pages; i++)
+		if (corrupt.pages[i] == (phys & PAGE_MASK))
+			return true;
+	return false;
+}
+
+static const void *corrupt_map(phys_addr_t phys)
+{
+	u64 last;
+
+	if (corrupt.learning && corrupt.nr_pages < CORRUPT_MAX_PAGES)
+		corrupt.pages[corrupt.nr_pages++] = phys;
+	else if (!corrupt_extent(phys, &last))
+		corrupt.broken = "read memory that is out of bounds";
+	corrupt.mapped_pages++;
+	return phys_to_virt(phys);
+}
+
+static void corrupt_unmap(const void *vaddr)
+{
+	corrupt.mapped_pages--;
+}
+
+static const struct iommu_kdump_oldmem_ops corrupt_oldmem_ops = {
+	.extent = corrupt_extent,
+	.crash_extent = foreign_crash_extent,
+	.map = corrupt_map,
+	.unmap = corrupt_unmap,
+};
+
+static int corrupt_report_table(struct iommu_kdump_report *report)
+{
+	/* A chain, of which each entry may be followed once more by mistake */
+	if (++corrupt.tables > 64)
+		corrupt.broken = "does not end";
+	return corrupt.tables > 64 ? -EUCLEAN : 0;
+}
+
+static void corrupt_check_range(u64 iova, u64 size)
+{
+	struct kunit_iommu_priv *priv = corrupt.test->priv;
+	unsigned int vasz_lg2 = min_t(unsigned int, PT_VADDR_MAX_LG2,
+				      priv->common->max_vasz_lg2);
+	u64 upper = vasz_lg2 >= 64 ? 0 : iova >> vasz_lg2;
+
+	if (!size || iova + (size - 1) < iova)
+		corrupt.broken = "reported an empty or endless range";
+	else if (!IS_ALIGNED(iova | size, priv->smallest_pgsz))
+		corrupt.broken = "reported part of a page";
+	else if (iova < corrupt.next || corrupt.wrapped)
+		corrupt.broken = "went backwards";
+	else if (upper && (!pt_feature(priv->common, PT_FEAT_SIGN_EXTEND) ||
+			   upper != U64_MAX >> vasz_lg2))
+		corrupt.broken = "reported what hardware does not translate";
+	corrupt.next = iova + size;
+	corrupt.wrapped = !corrupt.next;
+}
+
+static int corrupt_report_bad(struct iommu_kdump_report *report, u64 iova,
+			      u64 size)
+{
+	corrupt.bad++;
+	corrupt_check_range(iova, size);
+	return 0;
+}
+
+static int corrupt_report_mapping(struct iommu_kdump_report *report, u64 iova,
+				  phys_addr_t phys, u64 size, int prot)
+{
+	struct kunit_iommu_priv *priv = corrupt.test->priv;
+
+	corrupt.reported++;
+	corrupt_check_range(iova, size);
+	if (!IS_ALIGNED(phys, priv->smallest_pgsz))
+		corrupt.broken = "reported an address within a page";
+	else if (oalog2_div((pt_oaddr_t)phys + (size - 1),
+			    priv->common->max_oasz_lg2))
+		corrupt.broken = "reported an address that does not exist";
+	else if (!(prot & (IOMMU_READ | IOMMU_WRITE)) ||
+		 (prot & ~(IOMMU_READ | IOMMU_WRITE | IOMMU_NOEXEC)))
+		corrupt.broken = "reported impossible permissions";
+	return 0;
+}
+
+static int corrupt_do_walk(void)
+{
+	struct kunit_iommu_priv *priv = corrupt.test->priv;
+	struct pt_range range = pt_top_range(priv->common);
+	struct pt_iommu_foreign foreign = {
+		.root = virt_to_phys(range.top_table),
+		.features = priv->common->features,
+		.levels = range.top_level + 1,
+		.max_vasz_lg2 = priv->common->max_vasz_lg2,
+		.max_oasz_lg2 = priv->common->max_oasz_lg2,
+	};
+	int ret;
+
+	corrupt.next = 0;
+	corrupt.wrapped = false;
+	corrupt.tables = 0;
+	corrupt.reported = 0;
+	corrupt.bad = 0;
+	ret = pt_iommu_walk_foreign(&foreign, NULL);
+	if (ret && ret != -EUCLEAN)
+		corrupt.broken = "failed with something else than -EUCLEAN";
+	if (corrupt.mapped_pages)
+		corrupt.broken = "left pages mapped";
+	return ret;
+}
+
+static void corrupt_stop(void *data)
+{
+	iommu_kdump_set_oldmem_ops(NULL);
+}
+
+static bool corrupt_one(u64 *entry, u64 value, unsigned int *refused,
+			unsigned int *count)
+{
+	u64 good = *entry;
+
+	WRITE_ONCE(*entry, value);
+	if (corrupt_do_walk())
+		++*refused;
+	WRITE_ONCE(*entry, good);
+	++*count;
+	if (corrupt.broken) {
+		KUNIT_FAIL(corrupt.test, "entry %#llx instead of %#llx: %s",
+			   value, good, corrupt.broken);
+		return false;
+	}
+	return true;
+}
+
+/* An entry like @good that points to @pa, as far as the format can say it */
+static u64 corrupt_pointer(u64 good, phys_addr_t old_pa, phys_addr_t pa)
+{
+	unsigned int shift;
+
+	/* Where is the address in the entry? */
+	for (shift = 0; shift < PAGE_SHIFT; shift++) {
+		u64 field = (old_pa & PAGE_MASK) >> shift;
+
+		if ((good & field) == field && field)
+			return (good & ~field) | (pa >> shift);
+	}
+	return good;
+}
+
+static void test_foreign_corrupt(struct kunit *test)
+{
+	struct kunit_iommu_priv *priv = test->priv;
+	struct pt_range range = pt_top_range(priv->common);
+	unsigned int level, i, n, words, refused = 0, count = 0, seed;
+	u64 va = leaves_va(test), pgsz = priv->smallest_pgsz;
+	u64 *entries[CORRUPT_MAX_PAGES];
+	struct rnd_state rnd;
+
+	if (PT_TABLEMEM_LG2SZ != PAGE_SHIFT)
+		kunit_skip(test, "tables are not pages");
+
+	memset(&corrupt, 0, sizeof(corrupt));
+	corrupt.test = test;
+	do_map(test, va, pgsz * 64, pgsz);
+	do_map(test, va + pgsz * 3, pgsz * 128, pgsz);
+
+	iommu_kdump_set_oldmem_ops(&corrupt_oldmem_ops);
+	KUNIT_ASSERT_EQ(test,
+			kunit_add_action_or_reset(test, corrupt_stop, NULL), 0);
+	kunit_activate_static_stub(test, iommu_kdump_report_mapping,
+				   corrupt_report_mapping);
+	kunit_activate_static_stub(test, iommu_kdump_report_bad,
+				   corrupt_report_bad);
+	kunit_activate_static_stub(test, iommu_kdump_report_table,
+				   corrupt_report_table);
+
+	corrupt.learning = true;
+	KUNIT_ASSERT_EQ(test, corrupt_do_walk(), 0);
+	corrupt.learning = false;
+	KUNIT_ASSERT_EQ(test, corrupt.nr_pages, range.top_level + 1);
+	KUNIT_ASSERT_EQ(test, corrupt.reported, 2);
+	KUNIT_ASSERT_PTR_EQ(test, corrupt.broken, NULL);
+
+	/* The entry of each table that leads down */
+	words = PAGE_SIZE / sizeof(u64);
+	for (level = 0; level < corrupt.nr_pages; level++) {
+		u64 *table = phys_to_virt(corrupt.pages[level]);
+
+		for (i = 0; i < words && !table[i]; i++)
+			;
+		KUNIT_ASSERT_LT(test, i, words);
+		entries[level] = table + i;
+	}
+
+	for (level = 0; level < corrupt.nr_pages; level++) {
+		u64 *entry = entries[level], good = *entry;
+		bool leaf = level == corrupt.nr_pages - 1;
+		phys_addr_t pa = leaf ? pgsz * 64 : corrupt.pages[level + 1];
+
+		for (i = 0; i < 64; i++)
+			if (!corrupt_one(entry, good ^ BIT_ULL(i), &refused,
+					 &count))
+				return;
+		if (!corrupt_one(entry, U64_MAX, &refused, &count) ||
+		    !corrupt_one(entry, 0, &refused, &count))
+			return;
+		/* Loops and aliases: every table in the place of every other */
+		for (i = 0; i < corrupt.nr_pages; i++)
+			if (!corrupt_one(entry,
+					 corrupt_pointer(good, pa,
+							 corrupt.pages[i]),
+					 &refused, &count))
+				return;
+		/* Out of what may be read, at the end of what exists */
+		n = refused;
+		if (!corrupt_one(entry,
+				 corrupt_pointer(good, pa, pa ^ SZ_1G),
+				 &refused, &count) ||
+		    !corrupt_one(entry,
+				 corrupt_pointer(good, pa, BIT_ULL(45)),
+				 &refused, &count))
+			return;
+		KUNIT_EXPECT_EQ(test, refused - n, leaf ? 0 : 2);
+	}
+
+	seed = corruption_seed ?: get_random_u32();
+	prandom_seed_state(&rnd, seed);
+	for (i = 0; i < corruptions; i++) {
+		u64 *entry = entries[prandom_u32_state(&rnd) %
+				     corrupt.nr_pages];
+		u64 value = *entry;
+
+		/* A few flips, or garbage, sometimes where nothing was */
+		n = prandom_u32_state(&rnd) % 8;
+		if (n == 7)
+			value = ((u64)prandom_u32_state(&rnd) << 32) |
+				prandom_u32_state(&rnd);
+		else
+			while (n-- + 1)
+				value ^= BIT_ULL(prandom_u32_state(&rnd) % 64);
+		if (!(prandom_u32_state(&rnd) % 4))
+			entry = (u64 *)((uintptr_t)entry & PAGE_MASK) +
+				prandom_u32_state(&rnd) % words;
+		if (!corrupt_one(entry, value, &refused, &count)) {
+			kunit_err(test, "number %u of seed %u", i, seed);
+			return;
+		}
+		if (!(i % 256))
+			cond_resched();
+	}
+	KUNIT_EXPECT_EQ(test, corrupt_do_walk(), 0);
+	KUNIT_EXPECT_EQ(test, corrupt.reported, 2);
+	kunit_info(test, "%u corrupted tables, %u refused, seed %u", count,
+		   refused, seed);
+}
+
+/* map_leaves() */
+
+static unsigned int leaves_per_table(struct kunit *test)
+{
+	return log2_to_int(PT_TABLEMEM_LG2SZ - ilog2(PT_ITEM_WORD_SIZE));
+}
+
+static int do_leaves(struct kunit *test, u64 va, const u64 *leaves,
+		     unsigned int nr)
+{
+	struct kunit_iommu_priv *priv = test->priv;
+
+	return priv->iommu->ops->map_leaves(priv->iommu, va, leaves, nr,
+					    GFP_KERNEL);
+}
+
+static u64 *alloc_leaves(struct kunit *test, unsigned int *nr)
+{
+	u64 *leaves;
+
+	*nr = leaves_per_table(test);
+	leaves = kunit_kcalloc(test, *nr, sizeof(*leaves), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, leaves);
+	return leaves;
+}
+
+static void expect_leaves(struct kunit *test, u64 va, const u64 *leaves,
+			  unsigned int nr)
+{
+	struct kunit_iommu_priv *priv = test->priv;
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		KUNIT_ASSERT_EQ(test,
+				iommu_iova_to_phys(&priv->domain,
+						   va + i * priv->smallest_pgsz),
+				ALIGN_DOWN(leaves[i], priv->smallest_pgsz));
+}
+
+static u64 leaves_va(struct kunit *test)
+{
+	struct kunit_iommu_priv *priv = test->priv;
+	struct pt_range range = pt_top_range(priv->common);
+
+	return range.va + 4 * leaves_per_table(test) * priv->smallest_pgsz;
+}
+
+/* Scattered pages of a whole table, with holes, read back by the walker too */
+static void test_map_leaves(struct kunit *test)
+{
+	struct kunit_iommu_priv *priv = test->priv;
+	struct foreign_log *log = foreign_start(test);
+	u64 va = leaves_va(test), *leaves;
+	unsigned int i, nr;
+
+	leaves = alloc_leaves(test, &nr);
+	for (i = 0; i < nr; i++) {
+		unsigned int prot = foreign_nth_prot(i / 2);
+
+		if (i % 7 == 3)
+			continue;
+		leaves[i] = (u64)(3 * i + 5) * priv->smallest_pgsz;
+		log->maps[log->nr_maps].va = va + i * priv->smallest_pgsz;
+		log->maps[log->nr_maps].oa = leaves[i];
+		log->maps[log->nr_maps].len = priv->smallest_pgsz;
+		log->maps[log->nr_maps++].prot = foreign_prot(test, prot);
+		leaves[i] |= prot;
+	}
+	KUNIT_ASSERT_EQ(test, do_leaves(test, va, leaves, nr), 0);
+	expect_leaves(test, va, leaves, nr);
+	foreign_check(test);
+
+	/* The same once more, in part and in full */
+	KUNIT_EXPECT_EQ(test, do_leaves(test, va, leaves, nr), 0);
+	KUNIT_EXPECT_EQ(test,
+			do_leaves(test, va + 5 * priv->smallest_pgsz,
+				  leaves + 5, 9), 0);
+	foreign_check(test);
+
+	/* Into the holes */
+	for (i = 0; i < nr; i++)
+		leaves[i] = i % 7 == 3 ?
+			    (priv->smallest_pgsz * i * 2) | IOMMU_READ : 0;
+	KUNIT_EXPECT_EQ(test, do_leaves(test, va, leaves, nr), 0);
+	for (i = 0; i < nr; i++)
+		if (leaves[i])
+			expect_leaves(test, va + i * priv->smallest_pgsz,
+				      leaves + i, 1);
+}
+
+static void test_map_leaves_refuses(struct kunit *test)
+{
+	struct kunit_iommu_priv *priv = test->priv;
+	u64 va = leaves_va(test), pgsz = priv->smallest_pgsz, *leaves;
+	unsigned int nr;
+
+	leaves = alloc_leaves(test, &nr);
+	leaves[0] = 8 * pgsz | IOMMU_READ;
+	leaves[1] = 4 * pgsz | IOMMU_READ;
+	KUNIT_ASSERT_EQ(test, do_leaves(test, va, leaves, 2), 0);
+
+	/* Another address, another permission */
+	leaves[1] = 5 * pgsz | IOMMU_READ;
+	KUNIT_EXPECT_EQ(test, do_leaves(test, va, leaves, 2), -EADDRINUSE);
+	leaves[1] = 4 * pgsz | IOMMU_READ | IOMMU_WRITE;
+	KUNIT_EXPECT_EQ(test, do_leaves(test, va, leaves, 2), -EADDRINUSE);
+	leaves[1] = 4 * pgsz | IOMMU_READ;
+	expect_leaves(test, va, leaves, 2);
+
+	/* Into the next table */
+	KUNIT_EXPECT_EQ(test,
+			do_leaves(test, va + (nr - 1) * pgsz, leaves, 2),
+			-EINVAL);
+}
+
+/* Below a large page what it maps is there, and nothing else can be */
+static void test_map_leaves_large(struct kunit *test)
+{
+	struct kunit_iommu_priv *priv = test->priv;
+	u64 va = leaves_va(test), pgsz = priv->smallest_pgsz, *leaves, large, oa;
+	unsigned int i, nr;
+
+	leaves = alloc_leaves(test, &nr);
+	large = nr * pgsz;
+	if (!(priv->safe_pgsize_bitmap & large))
+		kunit_skip(test, "no page of the size of a table");
+	oa = 16 * large;
+	do_map(test, va, oa, large);
+	for (i = 0; i < nr; i++)
+		leaves[i] = (oa + i * pgsz) | IOMMU_READ | IOMMU_WRITE;
+	KUNIT_EXPECT_EQ(test, do_leaves(test, va, leaves, nr), 0);
+	leaves[9] = 0;
+	KUNIT_EXPECT_EQ(test, do_leaves(test, va, leaves, nr), 0);
+	KUNIT_EXPECT_EQ(test, do_leaves(test, va + 7 * pgsz, leaves + 7, 20), 0);
+	leaves[20] += pgsz;
+	KUNIT_EXPECT_EQ(test, do_leaves(test, va, leaves, nr), -EADDRINUSE);
+	KUNIT_EXPECT_EQ(test, count_valids(test), 1);
+}
+
+/* unmap_sparse() */
+
+static size_t do_unmap_sparse(struct kunit *test, u64 va, u64 len)
+{
+	struct kunit_iommu_priv *priv = test->priv;
+	struct iommu_iotlb_gather gather;
+	size_t ret;
+
+	iommu_iotlb_gather_init(&gather);
+	ret = priv->iommu->ops->unmap_sparse(priv->iommu, va, len, &gather);
+	iommu_iotlb_sync(&priv->domain, &gather);
+	return ret;
+}
+
+static void test_unmap_sparse(struct kunit *test)
+{
+	struct kunit_iommu_priv *priv = test->priv;
+	u64 pgsz = priv->smallest_pgsz, table, start, total = 0, va;
+	unsigned int i;
+
+	table = leaves_per_table(test) * pgsz;
+	start = leaves_va(test);
+	/* One page before, one behind, and all kinds of holes between */
+	do_map(test, start - pgsz, 0, pgsz);
+	for (i = 0; i < 9; i++) {
+		va = start + i * i * table + i * 3 * pgsz;
+		do_map(test, va, pgsz * 64, pgsz * (i + 1));
+		total += pgsz * (i + 1);
+	}
+	if (priv->safe_pgsize_bitmap & table) {
+		do_map(test, start + 70 * table, table * 8, table);
+		total += table;
+	}
+	do_map(test, start + 80 * table, pgsz * 64, pgsz);
+
+	KUNIT_EXPECT_EQ(test, do_unmap_sparse(test, start, 80 * table), total);
+	KUNIT_EXPECT_EQ(test, count_valids(test), 2);
+	KUNIT_EXPECT_EQ(test, do_unmap_sparse(test, start, 80 * table), 0);
+	check_iova(test, start - pgsz, 0, pgsz);
+	check_iova(test, start + 80 * table, pgsz * 64, pgsz);
+	KUNIT_EXPECT_EQ(test,
+			do_unmap_sparse(test, start - pgsz, 82 * table),
+			2 * pgsz);
+	KUNIT_EXPECT_EQ(test, count_valids(test), 0);
+}
+
+static struct kunit_case foreign_test_cases[] = {
+	KUNIT_CASE_FMT(test_foreign_empty),
+	KUNIT_CASE_FMT(test_foreign_sizes),
+	KUNIT_CASE_FMT(test_foreign_sign_extend),
+	KUNIT_CASE_FMT(test_foreign_levels),
+	KUNIT_CASE_FMT(test_foreign_random),
+	KUNIT_CASE_FMT(test_foreign_invalid),
+	KUNIT_CASE_FMT(test_foreign_corrupt),
+	KUNIT_CASE_FMT(test_map_leaves),
+	KUNIT_CASE_FMT(test_map_leaves_refuses),
+	KUNIT_CASE_FMT(test_map_leaves_large),
+	KUNIT_CASE_FMT(test_unmap_sparse),
+	{},
+};
+
+static struct kunit_suite NS(foreign_suite) = {
+	.name = __stringify(NS(foreign_test)),
+	.init = pt_kunit_iommu_init,
+	.exit = pt_kunit_iommu_exit,
+	.test_cases = foreign_test_cases,
+};
+kunit_test_suites(&NS(foreign_suite));
+
+#endif

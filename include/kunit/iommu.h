@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * KUnit-managed IOMMU: a small model of the hardware, its driver and the devices
+ * behind it, on the real IOMMU core and the real DMA API.
+ */
+#ifndef _KUNIT_IOMMU_H
+#define _KUNIT_IOMMU_H
+
+#include <linux/types.h>
+
+struct device;
+struct kunit;
+struct kunit_iommu;
+
+/* Requester IDs go from 0 to this - 1 */
+#define KUNIT_IOMMU_NUM_RIDS	32
+
+/* Requester IDs that one device may have */
+#define KUNIT_IOMMU_DEV_RIDS	2
+
+/* Domain IDs go from 1 to this */
+#define KUNIT_IOMMU_MAX_ID	255
+
+/**
+ * enum kunit_iommu_mode - what hardware does with the DMA of a requester ID
+ * @KUNIT_IOMMU_BLOCKED: it faults
+ * @KUNIT_IOMMU_IDENTITY: it is not translated
+ * @KUNIT_IOMMU_PAGING: it is translated by a page table
+ * @KUNIT_IOMMU_NESTED: something that only a crashed kernel has set up, and that
+ *                      the driver knows but cannot take over. It faults.
+ */
+enum kunit_iommu_mode {
+	KUNIT_IOMMU_BLOCKED,
+	KUNIT_IOMMU_IDENTITY,
+	KUNIT_IOMMU_PAGING,
+	KUNIT_IOMMU_NESTED,
+};
+
+/**
+ * struct kunit_iommu_entry - context entry of a requester ID
+ * @mode: kind of translation
+ * @levels: levels of the page table, 3 to 5
+ * @id: domain ID, tags what the IOTLB holds
+ * @root: physical address of the top table, in the format of the VT-d second
+ *        stage
+ */
+struct kunit_iommu_entry {
+	enum kunit_iommu_mode mode;
+	u8 levels;
+	u16 id;
+	phys_addr_t root;
+};
+
+/**
+ * enum kunit_iommu_step - what the driver has just done to hardware
+ * @KUNIT_IOMMU_ENTRY_WRITTEN: stored a context entry
+ * @KUNIT_IOMMU_CONTEXT_FLUSHED: flushed the context cache of a requester ID
+ * @KUNIT_IOMMU_IOTLB_FLUSHED: flushed a range of the IOTLB of a domain ID
+ */
+enum kunit_iommu_step {
+	KUNIT_IOMMU_ENTRY_WRITTEN,
+	KUNIT_IOMMU_CONTEXT_FLUSHED,
+	KUNIT_IOMMU_IOTLB_FLUSHED,
+};
+
+/**
+ * struct kunit_iommu_config - how an IOMMU is to be
+ * @off: it does not translate before it is registered
+ * @def_domain_type: what the driver insists on for default domains, or 0
+ * @step: called after each thing that the driver does to hardware, to do DMA at
+ *        that moment, for example. In any context, must not sleep.
+ * @priv: for @step
+ */
+struct kunit_iommu_config {
+	bool off;
+	unsigned int def_domain_type;
+	void (*step)(struct kunit_iommu *iommu, enum kunit_iommu_step step);
+	void *priv;
+};
+
+/**
+ * struct kunit_iommu_stats - what the driver has done so far
+ * @attached: attach operations that have succeeded
+ * @released: calls of &iommu_ops.release_on_driver_probe
+ * @walked: calls of &iommu_ops.reserve_old_iova
+ * @entry_writes: context entries written
+ * @domains: paging domains that exist
+ */
+struct kunit_iommu_stats {
+	unsigned int attached;
+	unsigned int released;
+	unsigned int walked;
+	unsigned int entry_writes;
+	unsigned int domains;
+};
+
+struct kunit_iommu *kunit_iommu_create(struct kunit *test,
+				       const struct kunit_iommu_config *config);
+void kunit_iommu_reset(struct kunit_iommu *iommu);
+int kunit_iommu_register(struct kunit_iommu *iommu);
+void *kunit_iommu_priv(struct kunit_iommu *iommu);
+const struct kunit_iommu_stats *kunit_iommu_stats(struct kunit_iommu *iommu);
+
+struct device *kunit_iommu_add_device(struct kunit_iommu *iommu,
+				      unsigned int group, const u32 *rids,
+				      unsigned int num_rids);
+void kunit_iommu_remove_device(struct device *dev);
+int kunit_iommu_bind(struct device *dev, int (*probe)(struct device *dev));
+void kunit_iommu_unbind(struct device *dev);
+
+void kunit_iommu_set_memory(struct kunit_iommu *iommu, phys_addr_t phys,
+			    void *vaddr, size_t size);
+int kunit_iommu_add_resv_region(struct kunit_iommu *iommu, phys_addr_t start,
+				size_t length, bool direct);
+void kunit_iommu_set_entry(struct kunit_iommu *iommu, u32 rid,
+			   const struct kunit_iommu_entry *entry);
+void kunit_iommu_get_entry(struct kunit_iommu *iommu, u32 rid,
+			   struct kunit_iommu_entry *entry);
+void kunit_iommu_fail_attach(struct kunit_iommu *iommu, unsigned int times);
+
+int kunit_iommu_dma(struct kunit_iommu *iommu, u32 rid, dma_addr_t iova,
+		    bool write, phys_addr_t *phys);
+int kunit_iommu_dev_dma(struct device *dev, dma_addr_t iova, bool write,
+			phys_addr_t *phys);
+bool kunit_iommu_cached(struct kunit_iommu *iommu, u16 id, dma_addr_t iova);
+
+#endif /* _KUNIT_IOMMU_H */

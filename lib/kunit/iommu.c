@@ -1,0 +1,1166 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KUnit-managed IOMMU
+ *
+ * A model of an IOMMU: a table of context entries, one per requester ID, page
+ * tables, and two caches (of context entries and of translations) that go stale
+ * unless they are flushed. Its driver is an ordinary IOMMU driver with page tables
+ * of generic_pt, registered with the real IOMMU core for a bus of its own; devices
+ * and drivers on that bus go through the driver core, and the DMA API for them is
+ * the real one. What a device would reach is asked of the model, not of the driver.
+ *
+ * It is also a sample of how a driver opts in to the crashdump framework, see
+ * Documentation/iommu/kdump-driver.rst.
+ */
+
+#include <linux/bitops.h>
+#include <linux/device.h>
+#include <linux/dma-mapping.h>
+#include <linux/err.h>
+#include <linux/generic_pt/iommu.h>
+#include <linux/hashtable.h>
+#include <linux/idr.h>
+#include <linux/io.h>
+#include <linux/iommu.h>
+#include <linux/iommu-kdump.h>
+#include <linux/list.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+
+#include <kunit/iommu.h>
+#include <kunit/test.h>
+
+#include "iommu-pages.h"
+#include "iommu-priv.h"
+
+/* Second stage of VT-d, as hardware reads it */
+#define PTE_READ	BIT_ULL(0)
+#define PTE_WRITE	BIT_ULL(1)
+#define PTE_LARGE	BIT_ULL(7)
+#define PTE_ADDR	GENMASK_ULL(51, 12)
+
+#define LEVELS		4
+#define VA_BITS		48
+
+#define MAX_MEMORY	4
+#define MAX_RESV	4
+
+struct kunit_iommu {
+	struct kunit *test;
+	struct kunit_iommu_config config;
+	struct kunit_iommu_stats stats;
+	struct bus_type bus;
+	struct device_driver driver;
+	struct device *hwdev;
+	struct iommu_device iommu_dev;
+	struct notifier_block nb;
+	struct ida domain_ids;
+	struct list_head devices;
+	unsigned int next_dev;
+	unsigned int fail_attach;
+	bool sysfs_added;
+	bool registered;
+
+	/* Memory that only hardware sees */
+	struct {
+		phys_addr_t phys;
+		void *vaddr;
+		size_t size;
+	} memory[MAX_MEMORY];
+	unsigned int nr_memory;
+
+	struct {
+		phys_addr_t start;
+		size_t length;
+		bool direct;
+	} resv[MAX_RESV];
+	unsigned int nr_resv;
+
+	/* The hardware. The lock stands for its atomicity. */
+	spinlock_t lock;
+	bool translating;
+	struct kunit_iommu_entry entries[KUNIT_IOMMU_NUM_RIDS];
+	struct kunit_iommu_entry context_cache[KUNIT_IOMMU_NUM_RIDS];
+	DECLARE_BITMAP(context_cached, KUNIT_IOMMU_NUM_RIDS);
+	DECLARE_HASHTABLE(iotlb, 8);
+
+	/* What the driver has found when it took over from a crashed kernel */
+	struct kunit_iommu_entry old_entries[KUNIT_IOMMU_NUM_RIDS];
+	DECLARE_BITMAP(old_ids, KUNIT_IOMMU_MAX_ID + 1);
+};
+
+struct kunit_iommu_device {
+	struct device dev;
+	struct kunit_iommu *iommu;
+	struct list_head node;
+	int (*probe)(struct device *dev);
+	unsigned int group;
+	unsigned int num_rids;
+	u32 rids[KUNIT_IOMMU_DEV_RIDS];
+	u64 dma_mask;
+	/* Attached to something that lets DMA through */
+	bool attached;
+};
+
+struct kunit_iommu_domain {
+	union {
+		struct iommu_domain domain;
+		struct pt_iommu_vtdss pt;
+	};
+	struct kunit_iommu *iommu;
+	u16 id;
+};
+PT_IOMMU_CHECK_DOMAIN(struct kunit_iommu_domain, pt.iommu, domain);
+
+struct iotlb_entry {
+	struct hlist_node node;
+	u16 id;
+	u64 iova_pfn;
+	u64 pfn;
+	u64 prot;
+};
+
+#define to_kdev(d) container_of(d, struct kunit_iommu_device, dev)
+
+static struct kunit_iommu_domain *to_kdomain(struct iommu_domain *domain)
+{
+	return container_of(domain, struct kunit_iommu_domain, domain);
+}
+
+/* Hardware */
+
+static void step(struct kunit_iommu *iommu, enum kunit_iommu_step what)
+{
+	if (iommu->config.step)
+		iommu->config.step(iommu, what);
+}
+
+static const u64 *hw_memory(struct kunit_iommu *iommu, phys_addr_t phys)
+{
+	unsigned int i;
+
+	for (i = 0; i < iommu->nr_memory; i++) {
+		if (phys >= iommu->memory[i].phys &&
+		    phys - iommu->memory[i].phys < iommu->memory[i].size)
+			return iommu->memory[i].vaddr +
+			       (phys - iommu->memory[i].phys);
+	}
+	return pfn_valid(PHYS_PFN(phys)) ? phys_to_virt(phys) : NULL;
+}
+
+static int hw_walk(struct kunit_iommu *iommu,
+		   const struct kunit_iommu_entry *entry, u64 iova, u64 *pfn,
+		   u64 *prot)
+{
+	phys_addr_t table = entry->root;
+	unsigned int level = entry->levels;
+	const u64 *ptes;
+	u64 pte;
+
+	*prot = PTE_READ | PTE_WRITE;
+	if (level < 3 || level > 5 || iova >> (PAGE_SHIFT + 9 * level))
+		return -EFAULT;
+	while (level--) {
+		unsigned int shift = PAGE_SHIFT + 9 * level;
+
+		ptes = hw_memory(iommu, table);
+		if (!ptes)
+			return -EFAULT;
+		/* Hardware reads what it is told to, also where it is free */
+		pte = READ_ONCE_NOCHECK(ptes[(iova >> shift) & 511]);
+		*prot &= pte;
+		if (!*prot)
+			return -EFAULT;
+		if (!level || (pte & PTE_LARGE)) {
+			u64 mask = BIT_ULL(shift) - 1;
+
+			*pfn = ((pte & PTE_ADDR & ~mask) | (iova & mask)) >>
+			       PAGE_SHIFT;
+			return 0;
+		}
+		table = pte & PTE_ADDR;
+	}
+	return -EFAULT;
+}
+
+static struct iotlb_entry *hw_find_iotlb(struct kunit_iommu *iommu, u16 id,
+					 u64 iova_pfn)
+{
+	struct iotlb_entry *entry;
+
+	hash_for_each_possible(iommu->iotlb, entry, node, iova_pfn)
+		if (entry->id == id && entry->iova_pfn == iova_pfn)
+			return entry;
+	return NULL;
+}
+
+/**
+ * kunit_iommu_dma() - A device accesses memory
+ * @iommu: IOMMU that the device is behind
+ * @rid: requester ID of the access
+ * @iova: address of the access
+ * @write: the device writes
+ * @phys: set to the physical address that is accessed
+ *
+ * Fills the caches of the IOMMU as hardware would.
+ *
+ * Context: Any.
+ *
+ * Return: 0, -EFAULT if the access is blocked.
+ */
+int kunit_iommu_dma(struct kunit_iommu *iommu, u32 rid, dma_addr_t iova,
+		    bool write, phys_addr_t *phys)
+{
+	u64 iova_pfn = iova >> PAGE_SHIFT;
+	u64 want = write ? PTE_WRITE : PTE_READ;
+	struct kunit_iommu_entry *context;
+	struct iotlb_entry *cached;
+	u64 pfn, prot;
+
+	if (rid >= KUNIT_IOMMU_NUM_RIDS)
+		return -EFAULT;
+
+	guard(spinlock_irqsave)(&iommu->lock);
+
+	if (!iommu->translating) {
+		*phys = iova;
+		return 0;
+	}
+
+	context = &iommu->context_cache[rid];
+	if (!test_and_set_bit(rid, iommu->context_cached))
+		*context = iommu->entries[rid];
+
+	switch (context->mode) {
+	case KUNIT_IOMMU_IDENTITY:
+		*phys = iova;
+		return 0;
+	case KUNIT_IOMMU_PAGING:
+		break;
+	default:
+		return -EFAULT;
+	}
+
+	cached = hw_find_iotlb(iommu, context->id, iova_pfn);
+	if (cached) {
+		pfn = cached->pfn;
+		prot = cached->prot;
+	} else {
+		if (hw_walk(iommu, context, iova, &pfn, &prot))
+			return -EFAULT;
+		cached = kzalloc_obj(*cached, GFP_ATOMIC);
+		if (cached) {
+			cached->id = context->id;
+			cached->iova_pfn = iova_pfn;
+			cached->pfn = pfn;
+			cached->prot = prot;
+			hash_add(iommu->iotlb, &cached->node, iova_pfn);
+		}
+	}
+	if (!(prot & want))
+		return -EFAULT;
+	*phys = (pfn << PAGE_SHIFT) | offset_in_page(iova);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(kunit_iommu_dma);
+
+/**
+ * kunit_iommu_dev_dma() - A device accesses memory
+ * @dev: the device, which uses its first requester ID
+ * @iova: address of the access
+ * @write: the device writes
+ * @phys: set to the physical address that is accessed
+ *
+ * Context: Any.
+ *
+ * Return: 0, -EFAULT if the access is blocked.
+ */
+int kunit_iommu_dev_dma(struct device *dev, dma_addr_t iova, bool write,
+			phys_addr_t *phys)
+{
+	struct kunit_iommu_device *kdev = to_kdev(dev);
+
+	return kunit_iommu_dma(kdev->iommu, kdev->rids[0], iova, write, phys);
+}
+EXPORT_SYMBOL_GPL(kunit_iommu_dev_dma);
+
+/**
+ * kunit_iommu_cached() - Is a translation in the IOTLB?
+ * @iommu: the IOMMU
+ * @id: domain ID
+ * @iova: address that is translated
+ */
+bool kunit_iommu_cached(struct kunit_iommu *iommu, u16 id, dma_addr_t iova)
+{
+	guard(spinlock_irqsave)(&iommu->lock);
+	return hw_find_iotlb(iommu, id, iova >> PAGE_SHIFT);
+}
+EXPORT_SYMBOL_GPL(kunit_iommu_cached);
+
+static void hw_flush_context(struct kunit_iommu *iommu, u32 rid)
+{
+	scoped_guard(spinlock_irqsave, &iommu->lock)
+		__clear_bit(rid, iommu->context_cached);
+	step(iommu, KUNIT_IOMMU_CONTEXT_FLUSHED);
+}
+
+/* ID 0 stands for all of them */
+static void hw_flush_iotlb(struct kunit_iommu *iommu, u16 id, u64 first,
+			   u64 last)
+{
+	struct iotlb_entry *entry;
+	struct hlist_node *next;
+	int bucket;
+
+	scoped_guard(spinlock_irqsave, &iommu->lock) {
+		hash_for_each_safe(iommu->iotlb, bucket, next, entry, node) {
+			if ((id && entry->id != id) ||
+			    entry->iova_pfn < first >> PAGE_SHIFT ||
+			    entry->iova_pfn > last >> PAGE_SHIFT)
+				continue;
+			hash_del(&entry->node);
+			kfree(entry);
+		}
+	}
+	step(iommu, KUNIT_IOMMU_IOTLB_FLUSHED);
+}
+
+/* The IOMMU driver */
+
+static bool same_entry(const struct kunit_iommu_entry *a,
+		       const struct kunit_iommu_entry *b)
+{
+	return a->mode == b->mode && a->levels == b->levels && a->id == b->id &&
+	       a->root == b->root;
+}
+
+/*
+ * Everything that the new entry needs exists. One store, then the cached entry
+ * goes, then what was translated through the old one.
+ */
+static void write_entry(struct kunit_iommu *iommu, u32 rid,
+			const struct kunit_iommu_entry *new)
+{
+	struct kunit_iommu_entry old;
+
+	scoped_guard(spinlock_irqsave, &iommu->lock) {
+		old = iommu->entries[rid];
+		iommu->entries[rid] = *new;
+	}
+	if (same_entry(&old, new))
+		return;
+	iommu->stats.entry_writes++;
+	step(iommu, KUNIT_IOMMU_ENTRY_WRITTEN);
+	hw_flush_context(iommu, rid);
+	if (old.mode == KUNIT_IOMMU_PAGING)
+		hw_flush_iotlb(iommu, old.id, 0, U64_MAX);
+}
+
+/* Does another device that shares the requester ID still need its entry? */
+static bool rid_is_shared(struct kunit_iommu_device *kdev, u32 rid)
+{
+	struct kunit_iommu_device *pos;
+	unsigned int i;
+
+	list_for_each_entry(pos, &kdev->iommu->devices, node) {
+		if (pos == kdev || !pos->attached)
+			continue;
+		for (i = 0; i < pos->num_rids; i++)
+			if (pos->rids[i] == rid)
+				return true;
+	}
+	return false;
+}
+
+static void write_entries(struct kunit_iommu_device *kdev,
+			  const struct kunit_iommu_entry *entry)
+{
+	unsigned int i;
+
+	kdev->attached = entry->mode != KUNIT_IOMMU_BLOCKED;
+	for (i = 0; i < kdev->num_rids; i++) {
+		if (kdev->attached || !rid_is_shared(kdev, kdev->rids[i]))
+			write_entry(kdev->iommu, kdev->rids[i], entry);
+	}
+	kdev->iommu->stats.attached++;
+}
+
+static int attach_blocked(struct iommu_domain *domain, struct device *dev,
+			  struct iommu_domain *old)
+{
+	static const struct kunit_iommu_entry entry = {
+		.mode = KUNIT_IOMMU_BLOCKED,
+	};
+
+	write_entries(to_kdev(dev), &entry);
+	return 0;
+}
+
+static int attach_identity(struct iommu_domain *domain, struct device *dev,
+			   struct iommu_domain *old)
+{
+	static const struct kunit_iommu_entry entry = {
+		.mode = KUNIT_IOMMU_IDENTITY,
+	};
+
+	write_entries(to_kdev(dev), &entry);
+	return 0;
+}
+
+static int attach_paging(struct iommu_domain *domain, struct device *dev,
+			 struct iommu_domain *old)
+{
+	struct kunit_iommu_device *kdev = to_kdev(dev);
+	struct kunit_iommu_domain *kdomain = to_kdomain(domain);
+	struct pt_iommu_vtdss_hw_info info;
+	struct kunit_iommu_entry entry = {
+		.mode = KUNIT_IOMMU_PAGING,
+		.id = kdomain->id,
+	};
+
+	if (kdomain->iommu != kdev->iommu)
+		return -EINVAL;
+	if (kdev->iommu->fail_attach) {
+		kdev->iommu->fail_attach--;
+		return -EBUSY;
+	}
+	pt_iommu_vtdss_hw_info(&kdomain->pt, &info);
+	entry.root = info.ssptptr;
+	entry.levels = info.aw + 2;
+	write_entries(kdev, &entry);
+	return 0;
+}
+
+static void flush_all(struct iommu_domain *domain)
+{
+	struct kunit_iommu_domain *kdomain = to_kdomain(domain);
+
+	hw_flush_iotlb(kdomain->iommu, kdomain->id, 0, U64_MAX);
+}
+
+static void sync_gather(struct iommu_domain *domain,
+			struct iommu_iotlb_gather *gather)
+{
+	struct kunit_iommu_domain *kdomain = to_kdomain(domain);
+
+	hw_flush_iotlb(kdomain->iommu, kdomain->id, gather->start, gather->end);
+	iommu_put_pages_list(&gather->freelist);
+}
+
+static void free_domain(struct iommu_domain *domain)
+{
+	struct kunit_iommu_domain *kdomain = to_kdomain(domain);
+	struct kunit_iommu *iommu = kdomain->iommu;
+
+	hw_flush_iotlb(iommu, kdomain->id, 0, U64_MAX);
+	pt_iommu_deinit(&kdomain->pt.iommu);
+	ida_free(&iommu->domain_ids, kdomain->id);
+	iommu->stats.domains--;
+	kfree(kdomain);
+}
+
+static const struct iommu_domain_ops paging_ops = {
+	IOMMU_PT_DOMAIN_OPS(vtdss),
+	.attach_dev = attach_paging,
+	.flush_iotlb_all = flush_all,
+	.iotlb_sync = sync_gather,
+	.free = free_domain,
+};
+
+static struct iommu_domain blocked_domain = {
+	.type = IOMMU_DOMAIN_BLOCKED,
+	.ops = &(const struct iommu_domain_ops) {
+		.attach_dev = attach_blocked,
+	},
+};
+
+static struct iommu_domain identity_domain = {
+	.type = IOMMU_DOMAIN_IDENTITY,
+	.ops = &(const struct iommu_domain_ops) {
+		.attach_dev = attach_identity,
+	},
+};
+
+static struct iommu_domain *domain_alloc_paging(struct device *dev)
+{
+	struct kunit_iommu *iommu = to_kdev(dev)->iommu;
+	struct pt_iommu_vtdss_cfg cfg = {
+		.common.hw_max_vasz_lg2 = VA_BITS,
+		.common.hw_max_oasz_lg2 = 52,
+		.common.features = BIT(PT_FEAT_FLUSH_RANGE),
+		.top_level = LEVELS - 1,
+	};
+	struct kunit_iommu_domain *kdomain;
+	int ret;
+
+	kdomain = kzalloc_obj(*kdomain);
+	if (!kdomain)
+		return ERR_PTR(-ENOMEM);
+	ret = ida_alloc_range(&iommu->domain_ids, 1, KUNIT_IOMMU_MAX_ID,
+			      GFP_KERNEL);
+	if (ret < 0)
+		goto err_free;
+	kdomain->id = ret;
+	kdomain->iommu = iommu;
+	kdomain->domain.ops = &paging_ops;
+	kdomain->pt.iommu.iommu_device = iommu->hwdev;
+	kdomain->pt.iommu.nid = NUMA_NO_NODE;
+	ret = pt_iommu_vtdss_init(&kdomain->pt, &cfg, GFP_KERNEL);
+	if (ret)
+		goto err_id;
+	iommu->stats.domains++;
+	return &kdomain->domain;
+
+err_id:
+	ida_free(&iommu->domain_ids, kdomain->id);
+err_free:
+	kfree(kdomain);
+	return ERR_PTR(ret);
+}
+
+static struct iommu_device *probe_device(struct device *dev)
+{
+	struct kunit_iommu_device *kdev = to_kdev(dev);
+
+	struct kunit_iommu_entry entry;
+
+	/* In a crash kernel hardware may be busy with it already */
+	kunit_iommu_get_entry(kdev->iommu, kdev->rids[0], &entry);
+	kdev->attached = entry.mode != KUNIT_IOMMU_BLOCKED;
+	return &kdev->iommu->iommu_dev;
+}
+
+static void release_device(struct device *dev)
+{
+	struct kunit_iommu_device *kdev = to_kdev(dev);
+	unsigned int i;
+
+	for (i = 0; i < kdev->num_rids; i++)
+		if (!rid_is_shared(kdev, kdev->rids[i]))
+			kdev->iommu->old_entries[kdev->rids[i]].mode =
+				KUNIT_IOMMU_BLOCKED;
+}
+
+static struct iommu_group *device_group(struct device *dev)
+{
+	struct kunit_iommu_device *kdev = to_kdev(dev), *pos;
+
+	list_for_each_entry(pos, &kdev->iommu->devices, node) {
+		struct iommu_group *group;
+
+		if (pos == kdev || pos->group != kdev->group)
+			continue;
+		group = iommu_group_get(&pos->dev);
+		if (group)
+			return group;
+	}
+	return iommu_group_alloc();
+}
+
+static int def_domain_type(struct device *dev)
+{
+	return to_kdev(dev)->iommu->config.def_domain_type;
+}
+
+static bool capable_of(struct device *dev, enum iommu_cap cap)
+{
+	return cap == IOMMU_CAP_CACHE_COHERENCY;
+}
+
+static void get_resv_regions(struct device *dev, struct list_head *head)
+{
+	struct kunit_iommu *iommu = to_kdev(dev)->iommu;
+	unsigned int i;
+
+	for (i = 0; i < iommu->nr_resv; i++) {
+		struct iommu_resv_region *region;
+		bool direct = iommu->resv[i].direct;
+
+		region = iommu_alloc_resv_region(
+			iommu->resv[i].start, iommu->resv[i].length,
+			direct ? IOMMU_READ | IOMMU_WRITE : 0,
+			direct ? IOMMU_RESV_DIRECT : IOMMU_RESV_RESERVED,
+			GFP_KERNEL);
+		if (region)
+			list_add_tail(&region->list, head);
+	}
+}
+
+#ifdef CONFIG_IOMMU_KDUMP
+/* Nothing that is read from the crashed kernel is believed */
+static int check_old_entry(const struct kunit_iommu_entry *entry)
+{
+	switch (entry->mode) {
+	case KUNIT_IOMMU_BLOCKED:
+	case KUNIT_IOMMU_IDENTITY:
+		return 0;
+	case KUNIT_IOMMU_PAGING:
+		if (entry->levels < 3 || entry->levels > 5 || !entry->id ||
+		    entry->id > KUNIT_IOMMU_MAX_ID ||
+		    !PAGE_ALIGNED(entry->root) ||
+		    !iommu_kdump_is_old_ram(entry->root, PAGE_SIZE))
+			return -EUCLEAN;
+		return 0;
+	case KUNIT_IOMMU_NESTED:
+		return -EOPNOTSUPP;
+	}
+	return -EUCLEAN;
+}
+
+static int inherit_tables(struct device *dev, struct iommu_kdump_tables *tables)
+{
+	struct kunit_iommu_device *kdev = to_kdev(dev);
+	struct kunit_iommu *iommu = kdev->iommu;
+	const struct kunit_iommu_entry *entry;
+	unsigned int i;
+	int ret;
+
+	if (!iommu->translating) {
+		tables->type = IOMMU_KDUMP_IDENTITY;
+		tables->not_live = true;
+		return 0;
+	}
+
+	entry = &iommu->old_entries[kdev->rids[0]];
+	ret = check_old_entry(entry);
+	if (ret)
+		return ret;
+	for (i = 1; i < kdev->num_rids; i++)
+		if (!same_entry(entry, &iommu->old_entries[kdev->rids[i]]))
+			return -EUCLEAN;
+
+	switch (entry->mode) {
+	case KUNIT_IOMMU_PAGING:
+		tables->type = IOMMU_KDUMP_PAGING;
+		tables->levels = entry->levels;
+		tables->id = entry->id;
+		tables->root = entry->root;
+		break;
+	case KUNIT_IOMMU_IDENTITY:
+		tables->type = IOMMU_KDUMP_IDENTITY;
+		break;
+	default:
+		tables->type = IOMMU_KDUMP_BLOCKED;
+		break;
+	}
+	return 0;
+}
+
+static int reserve_old_iova(struct device *dev,
+			    const struct iommu_kdump_tables *tables,
+			    struct iommu_kdump_report *report)
+{
+	struct pt_iommu_foreign foreign = {
+		.root = tables->root,
+		.levels = tables->levels,
+	};
+
+	to_kdev(dev)->iommu->stats.walked++;
+	return pt_iommu_vtdss_walk_foreign(&foreign, report);
+}
+
+/* The ID is free again if this was the last device that has inherited it */
+static void release_on_driver_probe(struct device *dev)
+{
+	struct kunit_iommu_device *kdev = to_kdev(dev);
+	struct kunit_iommu *iommu = kdev->iommu;
+	unsigned int i, rid;
+
+	iommu->stats.released++;
+	for (i = 0; i < kdev->num_rids; i++) {
+		struct kunit_iommu_entry *old =
+			&iommu->old_entries[kdev->rids[i]];
+		u16 id = old->id;
+
+		if (old->mode != KUNIT_IOMMU_PAGING)
+			continue;
+		old->mode = KUNIT_IOMMU_BLOCKED;
+		for (rid = 0; rid < KUNIT_IOMMU_NUM_RIDS; rid++)
+			if (iommu->old_entries[rid].mode == KUNIT_IOMMU_PAGING &&
+			    iommu->old_entries[rid].id == id)
+				break;
+		if (rid == KUNIT_IOMMU_NUM_RIDS &&
+		    __test_and_clear_bit(id, iommu->old_ids)) {
+			hw_flush_iotlb(iommu, id, 0, U64_MAX);
+			ida_free(&iommu->domain_ids, id);
+		}
+	}
+}
+
+/*
+ * Take over from the crashed kernel: entries that make sense stay, others are
+ * blocked, and the IDs that the caches know stay out of the allocator.
+ */
+static int take_over(struct kunit_iommu *iommu)
+{
+	static const struct kunit_iommu_entry blocked = {
+		.mode = KUNIT_IOMMU_BLOCKED,
+	};
+	bool inherit = iommu_kdump_enabled();
+	u32 rid;
+
+	for (rid = 0; rid < KUNIT_IOMMU_NUM_RIDS; rid++) {
+		struct kunit_iommu_entry *entry = &iommu->old_entries[rid];
+		int ret;
+
+		if (!inherit) {
+			write_entry(iommu, rid, &blocked);
+			continue;
+		}
+		*entry = iommu->entries[rid];
+		if (check_old_entry(entry)) {
+			write_entry(iommu, rid, &blocked);
+			continue;
+		}
+		if (entry->mode != KUNIT_IOMMU_PAGING ||
+		    __test_and_set_bit(entry->id, iommu->old_ids))
+			continue;
+		ret = ida_alloc_range(&iommu->domain_ids, entry->id, entry->id,
+				      GFP_KERNEL);
+		if (ret < 0) {
+			__clear_bit(entry->id, iommu->old_ids);
+			return ret;
+		}
+	}
+	return 0;
+}
+#else
+static int take_over(struct kunit_iommu *iommu)
+{
+	static const struct kunit_iommu_entry blocked = {
+		.mode = KUNIT_IOMMU_BLOCKED,
+	};
+	u32 rid;
+
+	for (rid = 0; rid < KUNIT_IOMMU_NUM_RIDS; rid++)
+		write_entry(iommu, rid, &blocked);
+	return 0;
+}
+#endif /* CONFIG_IOMMU_KDUMP */
+
+static const struct iommu_ops iommu_ops = {
+	.owner = THIS_MODULE,
+	.capable = capable_of,
+	.blocked_domain = &blocked_domain,
+	.identity_domain = &identity_domain,
+	.release_domain = &blocked_domain,
+	.domain_alloc_paging = domain_alloc_paging,
+	.probe_device = probe_device,
+	.release_device = release_device,
+	.device_group = device_group,
+	.def_domain_type = def_domain_type,
+	.get_resv_regions = get_resv_regions,
+#ifdef CONFIG_IOMMU_KDUMP
+	.inherit_tables = inherit_tables,
+	.reserve_old_iova = reserve_old_iova,
+	.release_on_driver_probe = release_on_driver_probe,
+#endif
+};
+
+/* The bus */
+
+static struct kunit_iommu *bus_to_iommu(const struct device *dev)
+{
+	return container_of_const(dev, struct kunit_iommu_device, dev)->iommu;
+}
+
+/* Binding is up to the test */
+static int bus_match(struct device *dev, const struct device_driver *driver)
+{
+	return 0;
+}
+
+static int bus_probe(struct device *dev)
+{
+	struct kunit_iommu_device *kdev = to_kdev(dev);
+
+	return kdev->probe ? kdev->probe(dev) : 0;
+}
+
+static int bus_dma_configure(struct device *dev)
+{
+	struct kunit_iommu *iommu = bus_to_iommu(dev);
+	int ret = 0;
+
+	mutex_lock(&iommu_probe_device_lock);
+	if (iommu->iommu_dev.fwnode)
+		ret = iommu_fwspec_init(dev, iommu->iommu_dev.fwnode);
+	mutex_unlock(&iommu_probe_device_lock);
+
+	if (ret || !dev->driver)
+		return ret;
+	return iommu_device_use_default_domain(dev);
+}
+
+static void bus_dma_cleanup(struct device *dev)
+{
+	iommu_device_unuse_default_domain(dev);
+}
+
+static void free_device(struct device *dev)
+{
+	kfree(to_kdev(dev));
+}
+
+/* What tests use */
+
+/**
+ * kunit_iommu_reset() - Back to what kunit_iommu_create() has returned
+ * @iommu: the IOMMU; its devices are removed, it is unregistered, its entries and
+ *         caches are empty. Memory and configuration stay.
+ *
+ * For tests that need many of them: faster than a new one.
+ */
+void kunit_iommu_reset(struct kunit_iommu *iommu)
+{
+	struct kunit_iommu_device *kdev, *next;
+	struct kunit_iommu_config config = iommu->config;
+
+	iommu->config.step = NULL;
+	list_for_each_entry_safe_reverse(kdev, next, &iommu->devices, node)
+		kunit_iommu_remove_device(&kdev->dev);
+	if (iommu->registered)
+		iommu_device_unregister_bus(&iommu->iommu_dev, &iommu->bus,
+					    &iommu->nb);
+	if (iommu->sysfs_added)
+		iommu_device_sysfs_remove(&iommu->iommu_dev);
+	hw_flush_iotlb(iommu, 0, 0, U64_MAX);
+	ida_destroy(&iommu->domain_ids);
+
+	iommu->registered = false;
+	iommu->sysfs_added = false;
+	iommu->fail_attach = 0;
+	iommu->nr_resv = 0;
+	iommu->translating = !config.off;
+	memset(&iommu->stats, 0, sizeof(iommu->stats));
+	memset(&iommu->iommu_dev, 0, sizeof(iommu->iommu_dev));
+	memset(iommu->entries, 0, sizeof(iommu->entries));
+	memset(iommu->old_entries, 0, sizeof(iommu->old_entries));
+	bitmap_zero(iommu->context_cached, KUNIT_IOMMU_NUM_RIDS);
+	bitmap_zero(iommu->old_ids, KUNIT_IOMMU_MAX_ID + 1);
+	iommu->config = config;
+}
+EXPORT_SYMBOL_GPL(kunit_iommu_reset);
+
+static void destroy(void *data)
+{
+	struct kunit_iommu *iommu = data;
+
+	kunit_iommu_reset(iommu);
+	driver_unregister(&iommu->driver);
+	bus_unregister(&iommu->bus);
+	root_device_unregister(iommu->hwdev);
+	kfree(iommu->bus.name);
+	kfree(iommu);
+}
+
+/**
+ * kunit_iommu_create() - Build IOMMU hardware
+ * @test: test that it belongs to
+ * @config: how it is to be, NULL for the default
+ *
+ * Without a driver yet: what is set up with kunit_iommu_set_entry() and
+ * kunit_iommu_add_device() until kunit_iommu_register() is called is what the
+ * kernel finds when it boots. All entries are blocked at first.
+ *
+ * Everything is cleaned up at the end of the test: drivers are unbound, devices
+ * removed, the IOMMU is unregistered.
+ *
+ * Return: the IOMMU, an error pointer on failure.
+ */
+struct kunit_iommu *kunit_iommu_create(struct kunit *test,
+				       const struct kunit_iommu_config *config)
+{
+	static atomic_t instances;
+	struct kunit_iommu *iommu;
+	int ret = -ENOMEM;
+
+	iommu = kzalloc_obj(*iommu);
+	if (!iommu)
+		return ERR_PTR(-ENOMEM);
+	iommu->test = test;
+	if (config)
+		iommu->config = *config;
+	iommu->translating = !iommu->config.off;
+	spin_lock_init(&iommu->lock);
+	hash_init(iommu->iotlb);
+	ida_init(&iommu->domain_ids);
+	INIT_LIST_HEAD(&iommu->devices);
+
+	iommu->bus.name = kasprintf(GFP_KERNEL, "kunit-iommu%d",
+				    atomic_inc_return(&instances));
+	if (!iommu->bus.name)
+		goto err_free;
+	iommu->bus.match = bus_match;
+	iommu->bus.probe = bus_probe;
+	iommu->bus.dma_configure = bus_dma_configure;
+	iommu->bus.dma_cleanup = bus_dma_cleanup;
+
+	iommu->hwdev = root_device_register(iommu->bus.name);
+	if (IS_ERR(iommu->hwdev)) {
+		ret = PTR_ERR(iommu->hwdev);
+		goto err_free;
+	}
+	set_dev_node(iommu->hwdev, NUMA_NO_NODE);
+
+	ret = bus_register(&iommu->bus);
+	if (ret)
+		goto err_hwdev;
+
+	iommu->driver.name = "kunit-iommu-client";
+	iommu->driver.bus = &iommu->bus;
+	iommu->driver.owner = THIS_MODULE;
+	iommu->driver.suppress_bind_attrs = true;
+	ret = driver_register(&iommu->driver);
+	if (ret)
+		goto err_bus;
+
+	ret = kunit_add_action_or_reset(test, destroy, iommu);
+	return ret ? ERR_PTR(ret) : iommu;
+
+err_bus:
+	bus_unregister(&iommu->bus);
+err_hwdev:
+	root_device_unregister(iommu->hwdev);
+err_free:
+	kfree(iommu->bus.name);
+	kfree(iommu);
+	return ERR_PTR(ret);
+}
+EXPORT_SYMBOL_GPL(kunit_iommu_create);
+
+/**
+ * kunit_iommu_register() - The driver of the IOMMU probes
+ * @iommu: the IOMMU
+ *
+ * Return: 0 or an error.
+ */
+int kunit_iommu_register(struct kunit_iommu *iommu)
+{
+	int ret;
+
+	if (iommu->translating) {
+		ret = take_over(iommu);
+		if (ret)
+			return ret;
+	}
+
+	ret = iommu_device_sysfs_add(&iommu->iommu_dev, iommu->hwdev, NULL,
+				     "%s", iommu->bus.name);
+	if (ret)
+		return ret;
+	iommu->sysfs_added = true;
+
+	ret = iommu_device_register_bus(&iommu->iommu_dev, &iommu_ops,
+					&iommu->bus, &iommu->nb);
+	if (ret)
+		return ret;
+	iommu->registered = true;
+
+	scoped_guard(spinlock_irqsave, &iommu->lock)
+		iommu->translating = true;
+	step(iommu, KUNIT_IOMMU_ENTRY_WRITTEN);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(kunit_iommu_register);
+
+/**
+ * kunit_iommu_priv() - The pointer that the test has put into its configuration
+ * @iommu: the IOMMU
+ */
+void *kunit_iommu_priv(struct kunit_iommu *iommu)
+{
+	return iommu->config.priv;
+}
+EXPORT_SYMBOL_GPL(kunit_iommu_priv);
+
+/**
+ * kunit_iommu_stats() - What the driver has done so far
+ * @iommu: the IOMMU
+ */
+const struct kunit_iommu_stats *kunit_iommu_stats(struct kunit_iommu *iommu)
+{
+	return &iommu->stats;
+}
+EXPORT_SYMBOL_GPL(kunit_iommu_stats);
+
+/**
+ * kunit_iommu_add_device() - Plug a device in
+ * @iommu: IOMMU that it is behind
+ * @group: number of its group; devices with the same number share one
+ * @rids: requester IDs of its DMA. Devices that share one must share their group.
+ * @num_rids: number of elements of @rids
+ *
+ * No driver is bound to it. The device is gone after kunit_iommu_remove_device(),
+ * or when the test ends.
+ *
+ * Return: the device, an error pointer on failure.
+ */
+struct device *kunit_iommu_add_device(struct kunit_iommu *iommu,
+				      unsigned int group, const u32 *rids,
+				      unsigned int num_rids)
+{
+	struct kunit_iommu_device *kdev;
+	unsigned int i;
+	int ret;
+
+	if (!num_rids || num_rids > KUNIT_IOMMU_DEV_RIDS)
+		return ERR_PTR(-EINVAL);
+	for (i = 0; i < num_rids; i++)
+		if (rids[i] >= KUNIT_IOMMU_NUM_RIDS)
+			return ERR_PTR(-EINVAL);
+
+	kdev = kzalloc_obj(*kdev);
+	if (!kdev)
+		return ERR_PTR(-ENOMEM);
+	kdev->iommu = iommu;
+	kdev->group = group;
+	kdev->num_rids = num_rids;
+	memcpy(kdev->rids, rids, num_rids * sizeof(*rids));
+
+	device_initialize(&kdev->dev);
+	kdev->dev.bus = &iommu->bus;
+	kdev->dev.parent = iommu->hwdev;
+	kdev->dev.release = free_device;
+	kdev->dma_mask = DMA_BIT_MASK(32);
+	kdev->dev.dma_mask = &kdev->dma_mask;
+	kdev->dev.coherent_dma_mask = DMA_BIT_MASK(32);
+	set_dev_node(&kdev->dev, NUMA_NO_NODE);
+
+	list_add_tail(&kdev->node, &iommu->devices);
+	ret = dev_set_name(&kdev->dev, "%s-dev%u", iommu->bus.name,
+			   iommu->next_dev++);
+	if (!ret)
+		ret = device_add(&kdev->dev);
+	if (ret) {
+		list_del(&kdev->node);
+		put_device(&kdev->dev);
+		return ERR_PTR(ret);
+	}
+	return &kdev->dev;
+}
+EXPORT_SYMBOL_GPL(kunit_iommu_add_device);
+
+/**
+ * kunit_iommu_remove_device() - Pull a device
+ * @dev: the device. Its driver is unbound. Must not be used any more.
+ */
+void kunit_iommu_remove_device(struct device *dev)
+{
+	struct kunit_iommu_device *kdev = to_kdev(dev);
+
+	get_device(dev);
+	device_unregister(dev);
+	list_del(&kdev->node);
+	put_device(dev);
+}
+EXPORT_SYMBOL_GPL(kunit_iommu_remove_device);
+
+/**
+ * kunit_iommu_bind() - Bind a driver that uses the DMA API
+ * @dev: device to bind it to
+ * @probe: what its probe does, NULL to just succeed
+ *
+ * Return: 0, or why the driver core or @probe has refused.
+ */
+int kunit_iommu_bind(struct device *dev, int (*probe)(struct device *dev))
+{
+	struct kunit_iommu_device *kdev = to_kdev(dev);
+	int ret;
+
+	kdev->probe = probe;
+	ret = device_driver_attach(&kdev->iommu->driver, dev);
+	kdev->probe = NULL;
+	return ret;
+}
+EXPORT_SYMBOL_GPL(kunit_iommu_bind);
+
+/**
+ * kunit_iommu_unbind() - Unbind the driver of a device
+ * @dev: the device
+ */
+void kunit_iommu_unbind(struct device *dev)
+{
+	device_release_driver(dev);
+}
+EXPORT_SYMBOL_GPL(kunit_iommu_unbind);
+
+/**
+ * kunit_iommu_set_memory() - Give hardware memory that the kernel does not know
+ * @iommu: the IOMMU
+ * @phys: physical address of the memory, which is no RAM of this machine
+ * @vaddr: what stands for it
+ * @size: its size in bytes
+ */
+void kunit_iommu_set_memory(struct kunit_iommu *iommu, phys_addr_t phys,
+			    void *vaddr, size_t size)
+{
+	if (WARN_ON(iommu->nr_memory == MAX_MEMORY))
+		return;
+	iommu->memory[iommu->nr_memory].phys = phys;
+	iommu->memory[iommu->nr_memory].vaddr = vaddr;
+	iommu->memory[iommu->nr_memory++].size = size;
+}
+EXPORT_SYMBOL_GPL(kunit_iommu_set_memory);
+
+/**
+ * kunit_iommu_add_resv_region() - Firmware has plans for some addresses
+ * @iommu: the IOMMU; all of its devices get the region
+ * @start: start of the region
+ * @length: its size in bytes
+ * @direct: must be mapped 1:1, else it is not translated
+ *
+ * Return: 0, -ENOSPC if there are too many.
+ */
+int kunit_iommu_add_resv_region(struct kunit_iommu *iommu, phys_addr_t start,
+				size_t length, bool direct)
+{
+	if (iommu->nr_resv == MAX_RESV)
+		return -ENOSPC;
+	iommu->resv[iommu->nr_resv].start = start;
+	iommu->resv[iommu->nr_resv].length = length;
+	iommu->resv[iommu->nr_resv++].direct = direct;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(kunit_iommu_add_resv_region);
+
+/**
+ * kunit_iommu_set_entry() - Store a context entry behind the driver's back
+ * @iommu: the IOMMU
+ * @rid: requester ID
+ * @entry: what to store. Nothing is flushed.
+ */
+void kunit_iommu_set_entry(struct kunit_iommu *iommu, u32 rid,
+			   const struct kunit_iommu_entry *entry)
+{
+	guard(spinlock_irqsave)(&iommu->lock);
+	iommu->entries[rid] = *entry;
+}
+EXPORT_SYMBOL_GPL(kunit_iommu_set_entry);
+
+/**
+ * kunit_iommu_get_entry() - Read a context entry
+ * @iommu: the IOMMU
+ * @rid: requester ID
+ * @entry: set to what is stored, whatever the context cache holds
+ */
+void kunit_iommu_get_entry(struct kunit_iommu *iommu, u32 rid,
+			   struct kunit_iommu_entry *entry)
+{
+	guard(spinlock_irqsave)(&iommu->lock);
+	*entry = iommu->entries[rid];
+}
+EXPORT_SYMBOL_GPL(kunit_iommu_get_entry);
+
+/**
+ * kunit_iommu_fail_attach() - Let attaching to paging domains fail
+ * @iommu: the IOMMU
+ * @times: how many times from now on
+ */
+void kunit_iommu_fail_attach(struct kunit_iommu *iommu, unsigned int times)
+{
+	iommu->fail_attach = times;
+}
+EXPORT_SYMBOL_GPL(kunit_iommu_fail_attach);
+
+MODULE_IMPORT_NS("GENERIC_PT_IOMMU");
