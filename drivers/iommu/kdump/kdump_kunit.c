@@ -1755,6 +1755,10 @@ static void seq_rule(struct seq *s, enum seq_kind kind, struct seq_dev *d,
 		s->broken = false;
 		break;
 	case SEQ_TYPE:
+		/* It may have that type already */
+		if (seq_any(s)->iommu_group->default_domain->type ==
+		    IOMMU_DOMAIN_DMA)
+			break;
 		if (s->state == KDUMP_CARRYING) {
 			s->state = KDUMP_RELEASED;
 			s->pending = false;
@@ -2067,7 +2071,7 @@ static void sequences(struct kunit *test, unsigned int nr_devs, bool aliased,
 	}
 out:
 	check_end(crash);
-	kunit_info(test, "%u sequences of %u events, %u device(s)%s", run, len,
+	kunit_info(test, "ran %u sequences of %u events, %u device(s)%s", run, len,
 		   nr_devs, aliased ? ", aliased" : "");
 }
 
