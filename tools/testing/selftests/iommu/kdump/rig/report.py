@@ -14,7 +14,7 @@ FIGURES = (("old hits", "old_hits"), ("faults", "faults"),
            ("window ms", "window_ms"))
 
 KERNEL_TITLES = {"mainline": "unmodified kernel", "framework": "with the framework",
-                 "block": "with the framework, blocking"}
+                 "block": "framework, blocking"}
 
 SERIES = (
     # key of the series, how it is drawn, colour, what the legend says
