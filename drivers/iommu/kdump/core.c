@@ -381,6 +381,7 @@ void iommu_kdump_leave(struct iommu_group *group, struct device *dev)
 	}
 	cancel_release(kg);
 	kg->state = KDUMP_NONE;
+	kg->attach_failed = false;
 }
 
 /**
@@ -546,7 +547,8 @@ late_initcall_sync(iommu_kdump_late_init);
  *
  * With the old mappings imported, DMA that is in flight does not notice. If they
  * cannot be, it is blocked, and the group works as after a cold boot. Does
- * nothing if the group does not use old tables (any more).
+ * nothing if the group does not use old tables (any more), unless a device could
+ * not be attached the last time.
  *
  * Return: 0, or why the default domain could not be attached.
  */
@@ -556,6 +558,8 @@ int iommu_kdump_take_over(struct iommu_group *group, struct device *dev)
 	const char *reason = NULL;
 	int ret;
 
+	if (kg && kg->attach_failed)
+		goto attach;
 	if (!iommu_kdump_group_inherited(group))
 		return 0;
 
@@ -577,7 +581,12 @@ int iommu_kdump_take_over(struct iommu_group *group, struct device *dev)
 	    !pci_is_bridge(to_pci_dev(dev)))
 		pci_clear_master(to_pci_dev(dev));
 
+attach:
+	/* After a failure: what has failed is blocked, the others move as well */
+	if (kg->attach_failed && group->domain == group->default_domain)
+		group->domain = group->blocking_domain;
 	ret = iommu_group_set_default_domain_locked(group);
+	kg->attach_failed = ret;
 	if (ret)
 		pr_err("group %d: could not be attached to its domain (%d)\n",
 		       group->id, ret);

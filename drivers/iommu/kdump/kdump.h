@@ -124,6 +124,7 @@ struct iommu_kdump_stats {
  * @stats: what the import has found
  * @reason: why the group is blocked, NULL if it is not
  * @lost: there was no memory for one of the devices
+ * @attach_failed: a device is not in the default domain, as the group is
  */
 struct iommu_kdump_group {
 	struct list_head node;
@@ -134,6 +135,7 @@ struct iommu_kdump_group {
 	struct iommu_kdump_stats stats;
 	const char *reason;
 	bool lost;
+	bool attach_failed;
 };
 
 bool iommu_kdump_active(void);

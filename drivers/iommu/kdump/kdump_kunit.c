@@ -1304,6 +1304,11 @@ static void test_attach_fails(struct kunit *test)
 	KUNIT_EXPECT_NE(test, kunit_iommu_bind(dev, NULL), 0);
 	check_dma(crash, FAULTS);
 	KUNIT_EXPECT_EQ(test, kunit_iommu_stats(crash->iommu)->walked, 1);
+
+	bind(crash, dev);
+	map_new(crash, dev);
+	check_new(crash);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_stats(crash->iommu)->walked, 1);
 	check_end(crash);
 }
 
