@@ -61,6 +61,25 @@ struct iommu_kdump_tables {
 };
 
 /**
+ * iommu_kdump_same_tables() - Do two descriptions mean one translation?
+ * @a: as filled in by &iommu_ops.inherit_tables
+ * @b: another one
+ *
+ * For drivers whose devices have several requester IDs, which must agree.
+ *
+ * Return: true if hardware does the same with the DMA of both.
+ */
+static inline bool iommu_kdump_same_tables(const struct iommu_kdump_tables *a,
+					   const struct iommu_kdump_tables *b)
+{
+	if (a->type != b->type)
+		return false;
+	return a->type != IOMMU_KDUMP_PAGING ||
+	       (a->root == b->root && a->levels == b->levels &&
+		a->format == b->format);
+}
+
+/**
  * struct iommu_kdump_ids - domain IDs (or ASIDs) of the crashed kernel
  * @ida: the allocator that they are kept from
  * @users: number of old entries that lead to an ID, by ID

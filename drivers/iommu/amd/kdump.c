@@ -564,12 +564,7 @@ static int inherit_one(struct pci_dev *pdev, u16 alias, void *data)
 		return 0;
 	}
 	/* One device, two translations: not what a kernel sets up */
-	if (tables.type != inherit->tables->type ||
-	    tables.root != inherit->tables->root ||
-	    tables.levels != inherit->tables->levels ||
-	    tables.format != inherit->tables->format)
-		return -EUCLEAN;
-	return 0;
+	return iommu_kdump_same_tables(&tables, inherit->tables) ? 0 : -EUCLEAN;
 }
 
 /**

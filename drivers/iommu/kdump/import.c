@@ -565,16 +565,6 @@ static int import_tables(struct iommu_kdump_report *report,
 	return ret;
 }
 
-static bool same_tables(const struct iommu_kdump_tables *a,
-			const struct iommu_kdump_tables *b)
-{
-	if (a->type != b->type)
-		return false;
-	return a->type != IOMMU_KDUMP_PAGING ||
-	       (a->root == b->root && a->levels == b->levels &&
-		a->format == b->format);
-}
-
 /* Has an earlier member of the group brought the same tables? */
 static bool seen_before(struct iommu_kdump_group *kg,
 			struct iommu_kdump_dev *kdev)
@@ -584,7 +574,7 @@ static bool seen_before(struct iommu_kdump_group *kg,
 	list_for_each_entry(pos, &kg->devs, node) {
 		if (pos == kdev)
 			return false;
-		if (same_tables(&pos->tables, &kdev->tables))
+		if (iommu_kdump_same_tables(&pos->tables, &kdev->tables))
 			return true;
 	}
 	return false;
