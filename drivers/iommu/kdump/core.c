@@ -18,12 +18,12 @@
 #include <linux/device.h>
 #include <linux/init.h>
 #include <linux/iommu.h>
+#include <linux/ktime.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
 #include <linux/slab.h>
 #include <linux/string.h>
-#include <linux/sysfs.h>
 
 #include <kunit/static_stub.h>
 #include <kunit/visibility.h>
@@ -31,6 +31,7 @@
 #include "../dma-iommu.h"
 #include "../iommu-priv.h"
 #include "kdump.h"
+#include "trace.h"
 
 /*
  * A driver has probed long before it has stopped the DMA that it found: it may
@@ -137,36 +138,11 @@ bool iommu_kdump_group_inherited(struct iommu_group *group)
 	return iommu_domain_is_inherited(group->domain);
 }
 
-static const char * const state_names[] = {
-	[KDUMP_NONE] = "none",
-	[KDUMP_INHERITED] = "inherited",
-	[KDUMP_CARRYING] = "carrying",
-	[KDUMP_RELEASED] = "released",
-	[KDUMP_BLOCKED] = "blocked",
-};
-
-/**
- * iommu_kdump_show_state() - Contents of kdump_state in sysfs
- * @group: the group
- * @buf: page to write to
- *
- * Return: bytes written.
- */
-ssize_t iommu_kdump_show_state(struct iommu_group *group, char *buf)
-{
-	enum iommu_kdump_state state = KDUMP_NONE;
-
-	mutex_lock(&group->mutex);
-	if (group->kdump)
-		state = group->kdump->state;
-	mutex_unlock(&group->mutex);
-	return sysfs_emit(buf, "%s\n", state_names[state]);
-}
-
 static void block(struct iommu_kdump_group *kg, const char *reason)
 {
 	kg->state = KDUMP_BLOCKED;
 	kg->reason = reason;
+	trace_iommu_kdump_block(kg->group->id, reason);
 	pr_warn("group %d: %s: DMA of the crashed kernel is blocked, drivers start afresh\n",
 		kg->group->id, reason);
 }
@@ -196,6 +172,7 @@ static void release(struct iommu_kdump_group *kg)
 {
 	struct iommu_group *group = kg->group;
 	struct group_device *gdev;
+	ktime_t start = ktime_get();
 
 	if (kg->state == KDUMP_CARRYING)
 		iommu_kdump_release_mappings(group->default_domain);
@@ -210,7 +187,8 @@ static void release(struct iommu_kdump_group *kg)
 		if (ops->release_on_driver_probe)
 			ops->release_on_driver_probe(gdev->dev);
 	}
-	pr_debug("group %d: released\n", group->id);
+	kg->stats.release_ns = ktime_to_ns(ktime_sub(ktime_get(), start));
+	trace_iommu_kdump_release(group->id, kg->stats.release_ns);
 }
 
 static void release_work(struct work_struct *work)
@@ -353,6 +331,8 @@ void iommu_kdump_join(struct iommu_group *group, struct device *dev, bool late)
 		return;
 	}
 	kdev->dma = iommu_kdump_may_do_dma(dev);
+	trace_iommu_kdump_join(group->id, dev, &kdev->tables, kdev->dma,
+			       kdev->error);
 	list_add_tail(&kdev->node, &kg->devs);
 }
 
@@ -489,41 +469,47 @@ static void check_group(struct iommu_group *group)
 	if (!iommu_kdump_group_inherited(group) ||
 	    iommu_kdump_validate(group->kdump))
 		return;
-	pr_warn("group %d: old tables reach what they must not\n", group->id);
 	iommu_kdump_take_over(group, NULL);
+}
+
+/**
+ * iommu_kdump_next_group() - Go through the groups, which may come and go meanwhile
+ * @id: -1 to begin with, set to the number of the group that is returned
+ *
+ * Context: May sleep. Called without the mutex of any group.
+ *
+ * Return: the group with the next higher number, with a reference; NULL at the end.
+ */
+struct iommu_group *iommu_kdump_next_group(int *id)
+{
+	guard(mutex)(&kdump_groups_lock);
+
+	for (;;) {
+		struct iommu_group *group = NULL;
+		struct iommu_kdump_group *kg;
+
+		list_for_each_entry(kg, &kdump_groups, node) {
+			if (kg->group->id > *id &&
+			    (!group || kg->group->id < group->id))
+				group = kg->group;
+		}
+		if (!group)
+			return NULL;
+		*id = group->id;
+		/* The last reference may be gone already */
+		if (kobject_get_unless_zero(group->devices_kobj))
+			return group;
+	}
 }
 
 static void check_driverless(struct work_struct *work)
 {
+	struct iommu_group *group;
 	int id = -1;
 
-	for (;;) {
-		struct iommu_kdump_group *kg;
-		struct iommu_group *group = NULL;
-
-		/* Groups come and go: always the next number */
-		mutex_lock(&kdump_groups_lock);
-		list_for_each_entry(kg, &kdump_groups, node) {
-			if (kg->group->id > id &&
-			    (!group || kg->group->id < group->id))
-				group = kg->group;
-		}
-		if (group) {
-			id = group->id;
-			/* The last reference may be gone already */
-			if (!kobject_get_unless_zero(group->devices_kobj))
-				group = NULL;
-		} else {
-			id = INT_MAX;
-		}
-		mutex_unlock(&kdump_groups_lock);
-
-		if (group) {
-			check_group(group);
-			iommu_group_put(group);
-		} else if (id == INT_MAX) {
-			return;
-		}
+	while ((group = iommu_kdump_next_group(&id))) {
+		check_group(group);
+		iommu_group_put(group);
 		cond_resched();
 	}
 }
@@ -532,6 +518,8 @@ static DECLARE_DELAYED_WORK(check_work, check_driverless);
 
 static int __init iommu_kdump_late_init(void)
 {
+	if (is_kdump_kernel())
+		iommu_kdump_status_init();
 	if (iommu_kdump_enabled())
 		queue_delayed_work(system_unbound_wq, &check_work,
 				   CHECK_DELAY);
@@ -587,6 +575,8 @@ attach:
 		group->domain = group->blocking_domain;
 	ret = iommu_group_set_default_domain_locked(group);
 	kg->attach_failed = ret;
+	trace_iommu_kdump_attach(group->id, iommu_kdump_state_name(kg->state),
+				 ret);
 	if (ret)
 		pr_err("group %d: could not be attached to its domain (%d)\n",
 		       group->id, ret);

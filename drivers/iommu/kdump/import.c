@@ -18,6 +18,7 @@
 #include <linux/generic_pt/iommu.h>
 #include <linux/ioport.h>
 #include <linux/iommu.h>
+#include <linux/ktime.h>
 #include <linux/limits.h>
 #include <linux/list.h>
 #include <linux/math64.h>
@@ -33,6 +34,7 @@
 #include "../dma-iommu.h"
 #include "../iommu-priv.h"
 #include "kdump.h"
+#include "trace.h"
 
 /*
  * Old ranges that are at most this far apart are reserved as one. What is lost
@@ -284,6 +286,30 @@ static int take(struct iommu_kdump_report *report, u64 iova, phys_addr_t phys,
 	return reserve(report, iova, size);
 }
 
+/*
+ * Pages that are not carried. The tracepoint tells of each, the log and the table in
+ * debugfs of their sums.
+ */
+static void refuse(struct iommu_kdump_report *report, u64 iova,
+		   phys_addr_t phys, u64 size, enum iommu_kdump_refusal why)
+{
+	u64 pages = size >> PAGE_SHIFT;
+
+	trace_iommu_kdump_refuse(report->kg->group->id, iova, phys, size, why);
+	switch (why) {
+	case KDUMP_REFUSED_BAD_ENTRY:
+		report->stats->bad += pages;
+		break;
+	case KDUMP_REFUSED_TARGET:
+	case KDUMP_REFUSED_REGION:
+		report->stats->refused += pages;
+		break;
+	case KDUMP_REFUSED_WIDTH:
+		report->stats->clipped += pages;
+		break;
+	}
+}
+
 /* Returns the IOMMU_* flags that @phys is mapped with, 0 if it must not be */
 static int target(struct iommu_kdump_report *report, phys_addr_t phys,
 		  u64 *last)
@@ -367,7 +393,7 @@ int iommu_kdump_report_mapping(struct iommu_kdump_report *report, u64 iova,
 
 	if (iova < report->first || last > report->last ||
 	    !IS_ALIGNED(iova | phys | size, report->granule)) {
-		report->stats->clipped += size >> PAGE_SHIFT;
+		refuse(report, iova, phys, size, KDUMP_REFUSED_WIDTH);
 		return 0;
 	}
 
@@ -394,7 +420,8 @@ int iommu_kdump_report_mapping(struct iommu_kdump_report *report, u64 iova,
 			 * mapped 1:1 or not translated at all.
 			 */
 			if (phys != iova)
-				report->stats->refused += step >> PAGE_SHIFT;
+				refuse(report, iova, phys, step,
+				       KDUMP_REFUSED_REGION);
 			ret = 0;
 		} else if (!kind && report->identity) {
 			/*
@@ -403,7 +430,7 @@ int iommu_kdump_report_mapping(struct iommu_kdump_report *report, u64 iova,
 			 */
 			ret = 0;
 		} else if (!kind) {
-			report->stats->refused += step >> PAGE_SHIFT;
+			refuse(report, iova, phys, step, KDUMP_REFUSED_TARGET);
 			ret = reserve(report, iova, step);
 		} else {
 			ret = take(report, iova, phys, step, prot | kind);
@@ -443,7 +470,7 @@ int iommu_kdump_report_bad(struct iommu_kdump_report *report, u64 iova,
 	    iova < report->next)
 		return -EUCLEAN;
 	report->next = last == U64_MAX ? last : last + 1;
-	report->stats->bad += size >> PAGE_SHIFT;
+	refuse(report, iova, 0, size, KDUMP_REFUSED_BAD_ENTRY);
 	if (iova < report->first || last > report->last ||
 	    !IS_ALIGNED(iova | size, report->granule))
 		return 0;
@@ -715,6 +742,24 @@ bool iommu_kdump_validate(struct iommu_kdump_group *kg)
 	return good && !stats.bad && !stats.refused;
 }
 
+static size_t table_bytes(struct iommu_domain *domain)
+{
+	struct pt_iommu *pt = iommupt_from_domain(domain);
+
+	return pt ? pt->ops->table_bytes(pt) : 0;
+}
+
+/* One line if something was left out, for all of the group */
+static void log_refusals(const struct iommu_kdump_group *kg)
+{
+	const struct iommu_kdump_stats *stats = &kg->stats;
+
+	if (!stats->bad && !stats->refused && !stats->clipped)
+		return;
+	pr_warn("group %d: %llu pages with a corrupt entry, %llu outside of the crashed kernel's memory, %llu out of range: left out, DMA to them is blocked\n",
+		kg->group->id, stats->bad, stats->refused, stats->clipped);
+}
+
 static void drop_mappings(struct iommu_kdump_report *report)
 {
 	unsigned int i;
@@ -746,8 +791,10 @@ static void drop_mappings(struct iommu_kdump_report *report)
 int iommu_kdump_import(struct iommu_kdump_group *kg,
 		       struct iommu_domain *domain, const char **reason)
 {
+	ktime_t start = ktime_get();
 	struct iommu_kdump_report *report;
 	struct iommu_kdump_dev *kdev;
+	size_t tables;
 	int ret, err;
 
 	*reason = iommu_kdump_error_reason(-ENOMEM);
@@ -755,6 +802,7 @@ int iommu_kdump_import(struct iommu_kdump_group *kg,
 	if (!report)
 		return -ENOMEM;
 
+	tables = table_bytes(domain);
 	ret = check_members(kg);
 	/* Without the regions direct mappings cannot be told from old ones */
 	err = iommu_group_get_resv_regions_locked(kg->group, &report->resv);
@@ -783,6 +831,7 @@ int iommu_kdump_import(struct iommu_kdump_group *kg,
 		iommu_kdump_add_unknown(&report->ranges);
 	}
 	merge_ranges(&report->ranges);
+	kg->stats.ranges = report->ranges.nr;
 	err = iommu_kdump_reserve(domain, &report->ranges, !ret,
 				  &kg->stats.reserved);
 	/* An IOVA that can be handed out must not be mapped */
@@ -792,7 +841,12 @@ int iommu_kdump_import(struct iommu_kdump_group *kg,
 	}
 	if (ret)
 		*reason = iommu_kdump_error_reason(ret);
+	else
+		log_refusals(kg);
 
+	kg->stats.new_tables = max(table_bytes(domain), tables) - tables;
+	kg->stats.import_ns = ktime_to_ns(ktime_sub(ktime_get(), start));
+	trace_iommu_kdump_import(kg->group->id, &kg->stats, ret);
 	free_report(report);
 	return ret;
 }

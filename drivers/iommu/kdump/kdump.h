@@ -16,6 +16,7 @@ struct iommu_domain;
 struct iommu_group;
 struct iova_domain;
 struct pci_dev;
+struct seq_file;
 
 #ifdef CONFIG_IOMMU_KDUMP
 
@@ -97,21 +98,46 @@ struct iommu_kdump_dev {
 };
 
 /**
+ * enum iommu_kdump_refusal - why an old mapping is not carried
+ * @KDUMP_REFUSED_BAD_ENTRY: its entry cannot be right
+ * @KDUMP_REFUSED_TARGET: it points where old DMA must not go
+ * @KDUMP_REFUSED_REGION: its IOVA is in a reserved region, which the new domain
+ *                        maps as firmware wants it, or not at all
+ * @KDUMP_REFUSED_WIDTH: the new domain cannot translate it: IOVA too high, or page
+ *                       too small
+ */
+enum iommu_kdump_refusal {
+	KDUMP_REFUSED_BAD_ENTRY,
+	KDUMP_REFUSED_TARGET,
+	KDUMP_REFUSED_REGION,
+	KDUMP_REFUSED_WIDTH,
+};
+
+/**
  * struct iommu_kdump_stats - what an import has found
+ * @ranges: separate ranges of IOVA that are kept from the allocator
  * @mapped: bytes of old mappings that are carried
  * @reserved: bytes of IOVA that are kept from the allocator
  * @tables: old table pages read
+ * @new_tables: bytes of page tables that the import has added to the domain
  * @bad: pages whose entry could not be right
- * @refused: pages that pointed where old DMA must not go
+ * @refused: pages that pointed where old DMA must not go, or lay in a region that
+ *           the new domain has other plans for
  * @clipped: pages beyond what the new domain can translate
+ * @import_ns: nanoseconds that the import took
+ * @release_ns: nanoseconds that the release took
  */
 struct iommu_kdump_stats {
+	unsigned int ranges;
 	u64 mapped;
 	u64 reserved;
 	u64 tables;
+	u64 new_tables;
 	u64 bad;
 	u64 refused;
 	u64 clipped;
+	u64 import_ns;
+	u64 release_ns;
 };
 
 /**
@@ -151,7 +177,9 @@ bool iommu_kdump_default_domain_is_dma(struct iommu_group *group);
 void iommu_kdump_end(struct iommu_group *group);
 void iommu_kdump_was_reset(struct iommu_group *group, struct pci_dev *pdev);
 void iommu_kdump_free(struct iommu_group *group);
-ssize_t iommu_kdump_show_state(struct iommu_group *group, char *buf);
+
+/* core.c: for status.c */
+struct iommu_group *iommu_kdump_next_group(int *id);
 
 /* core.c: called by the bus notifier, without the mutex */
 void iommu_kdump_driver_bound(struct device *dev);
@@ -160,7 +188,13 @@ void iommu_kdump_driver_unbound(struct device *dev);
 #if IS_ENABLED(CONFIG_KUNIT)
 bool iommu_kdump_may_do_dma(struct device *dev);
 void iommu_kdump_dma_ended(struct iommu_group *group, struct device *dev);
+int iommu_kdump_status_show(struct seq_file *s, void *unused);
 #endif
+
+/* status.c */
+const char *iommu_kdump_state_name(enum iommu_kdump_state state);
+ssize_t iommu_kdump_show_state(struct iommu_group *group, char *buf);
+void iommu_kdump_status_init(void);
 
 /* import.c */
 const char *iommu_kdump_error_reason(int error);
@@ -185,6 +219,7 @@ int iommu_kdump_reserve(struct iommu_domain *domain,
 			u64 *bytes);
 void iommu_kdump_unmap_range(struct iommu_domain *domain, u64 first, u64 last);
 void iommu_kdump_release_mappings(struct iommu_domain *domain);
+unsigned int iommu_kdump_given_back(struct iommu_domain *domain);
 
 /* oldmem.c */
 

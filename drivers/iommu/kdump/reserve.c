@@ -21,6 +21,7 @@
 
 #include "../dma-iommu.h"
 #include "kdump.h"
+#include "trace.h"
 
 /* Bytes that are unmapped with interrupts off */
 #define UNMAP_SLICE	SZ_64M
@@ -267,6 +268,7 @@ bool iommu_kdump_reclaim_iova(struct iommu_domain *domain,
 		if (old->mapped)
 			iommu_kdump_unmap_range(domain, r.first, r.last);
 		free_iova(iovad, iova_pfn(iovad, r.first));
+		trace_iommu_kdump_reclaim(r.first, r.last, old->mapped);
 	}
 	old->reclaimed += n;
 	old->next_reclaim *= 2;
@@ -328,6 +330,25 @@ void iommu_kdump_release_mappings(struct iommu_domain *domain)
 		}
 		cond_resched();
 	}
+}
+
+/**
+ * iommu_kdump_given_back() - Reserved ranges that the allocator has taken back
+ * @domain: a DMA domain
+ *
+ * Return: their number; their IOVAs are in use by the crash kernel, or may be.
+ */
+unsigned int iommu_kdump_given_back(struct iommu_domain *domain)
+{
+	struct iommu_kdump_iova *old = iommu_dma_kdump_iova(domain);
+	unsigned int n;
+
+	if (!old)
+		return 0;
+	spin_lock_irq(&old->lock);
+	n = old->reclaimed;
+	spin_unlock_irq(&old->lock);
+	return n;
 }
 
 /**

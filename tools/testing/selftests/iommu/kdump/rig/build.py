@@ -13,7 +13,7 @@ import tempfile
 from . import processes
 
 HERE = pathlib.Path(__file__).resolve().parent.parent
-HELPERS = ("crash_load", "frame_check", "pcm_stream", "vmcore_check",
+HELPERS = ("crash_load", "frame_check", "pcm_stream", "vfio_owner", "vmcore_check",
            "watch_groups")
 BUSYBOX_HINT = "install the package busybox-static, or set BUSYBOX="
 
@@ -70,7 +70,30 @@ class Kernel:
             _must([os.environ.get("CC", "gcc"), "-static", "-Os", "-s", "-Wall",
                    "-o", str(target), str(source)],
                   f"{source.name} cannot be compiled")
-        return [folder / name for name in HELPERS]
+        return [folder / name for name in HELPERS] + [self._self_test(folder)]
+
+    def _self_test(self, folder):
+        """The guest's side of the kselftest: ../kdump_state.c."""
+        source, target = HERE / "kdump_state.c", folder / "kdump_state"
+        # as in any kernel tree; the repository of this rig alone has no harness
+        trees = (HERE.parent.parent, self.build / "source/tools/testing/selftests",
+                 self.build / "tools/testing/selftests")
+        tree = next((place for place in trees
+                     if (place / "kselftest_harness.h").exists()), None)
+        if not tree:
+            raise RigError(f"{self.build}/source/tools/testing/selftests has no "
+                           f"kselftest_harness.h: keep the source of the kernel")
+        if (not target.exists() or
+                target.stat().st_mtime <= source.stat().st_mtime):
+            copy = folder / "iommu/kdump"
+            copy.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, copy)
+            for header in tree.glob("kselftest*.h"):
+                shutil.copy(header, folder)
+            _must([os.environ.get("CC", "gcc"), "-static", "-Os", "-s", "-Wall",
+                   "-Wno-unused-function", "-o", str(target),
+                   str(copy / source.name)], f"{source.name} cannot be compiled")
+        return target
 
     def _test_modules(self):
         # kbuild writes beside its sources: give it copies, not the repository

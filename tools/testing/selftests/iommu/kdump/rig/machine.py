@@ -62,7 +62,7 @@ def properties(qemu, device):
 
 
 class Monitor:
-    """QEMU's monitor, to read registers that are in no trace."""
+    """QEMU's monitor: registers that are in no trace, devices that come and go."""
 
     def __init__(self):
         self.ours, self.qemus = socket.socketpair()
@@ -76,12 +76,16 @@ class Monitor:
 
     def read_register(self, address):
         """A register of 64 bits, at a guest physical address."""
+        text = self.command("human-monitor-command",
+                            **{"command-line": f"xp /1gx {address:#x}"})
+        return int(text.split(":")[1], 16)
+
+    def command(self, name, **arguments):
+        """What QEMU answers; Broken if it refuses."""
         if not self._ready:
             self._ask("qmp_capabilities")
             self._ready = True
-        text = self._ask("human-monitor-command",
-                         **{"command-line": f"xp /1gx {address:#x}"})
-        return int(text.split(":")[1], 16)
+        return self._ask(name, **arguments)
 
     def _ask(self, command, **arguments):
         request = {"execute": command, "arguments": arguments}
@@ -118,8 +122,8 @@ class Machine:
         self.memory = None
         self._memory_fd = os.memfd_create("guest-memory")
         os.ftruncate(self._memory_fd, MEMORY_MIB << 20)
-        self.memory = mmap.mmap(self._memory_fd, MEMORY_MIB << 20,
-                                prot=mmap.PROT_READ)
+        # writable: some scenarios forge tables of the kernel that crashes
+        self.memory = mmap.mmap(self._memory_fd, MEMORY_MIB << 20)
         self.trace_path = folder / "trace.log"
         self.monitor = Monitor()
         self._trace_end, self._trace_qemu = os.pipe()

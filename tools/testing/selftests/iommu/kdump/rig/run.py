@@ -14,11 +14,10 @@ from . import machine, tables, trace
 from .traffic import Wire, marker
 
 KEYS = ("scenario", "iommu", "mode", "kernel", "qemu", "old_hits", "faults",
-        "crash_hits", "marker_pages", "shared_iova_pages", "translation_off",
+        "crash_hits", "marker_pages", "shared_iova_pages", "shared_ids",
+        "translation_off",
         "window_ms", "groups", "vmcore", "seconds", "verdict", "reason")
 
-
-NOTHING = tables.PageMap()
 
 # Where AMD-Vi's registers are in QEMU; the first is the device table's address.
 AMDVI_DEVICE_TABLE = 0xfed80000
@@ -27,6 +26,9 @@ AMDVI_DEVICE_TABLE = 0xfed80000
 FAULT_LINE = re.compile(
     r"(DMAR|AMD-Vi|iommu)\b.*\bfault|DMAR: (\[|Dump|.* entry: |pte level|page table)|"
     r"Event logged|IO_PAGE_FAULT|(fault|event)\w*: \d+ callbacks suppressed")
+
+# What kdump_state.c must have run, by role.
+MIN_SELF_TESTS = {"first": 1, "crash": 9}
 
 
 class Run:
@@ -52,6 +54,7 @@ class Run:
         self.errors = []
         self.frames = {}
         self.vmcore = False
+        self.self_tests = {}        # role: (passed, failed, skipped of the passed)
         self.any_group = False
         self.groups = {}            # group: (state, devices)
         self.states = []            # (time, group, state)
@@ -59,6 +62,10 @@ class Run:
         self.mappings = []          # (iova, size) in the order of allocation
         self.refused = 0
         self.reserved = set()       # IOVA pages nobody gets, told by the guest
+        self.sandbox = []           # (iova, size) of memory the host may use
+        self.steps = {}             # (step, device): state of its group, or "gone"
+        self.loopbacks = []         # what became of data sent through a device
+        self.open_season = []       # [device, start, end]: it may fault then
 
         # from guest memory
         self.old_root = None        # AMD's register, when the kernel crashed
@@ -66,6 +73,7 @@ class Run:
         self.old_tables = None
         self.new_maps = []          # (time, {device: tables.PageMap})
         self.open_devices = []      # (time, devices that AMD-Vi does not translate)
+        self.shared_ids = 0
         self.marker_pages = 0
 
         # from the trace
@@ -107,6 +115,8 @@ class Run:
             self.vmcore = rest[0] == "good"
             if not self.vmcore:
                 self.errors.append("vmcore: " + " ".join(rest[1:]))
+        elif subject == "selftest":
+            self.self_tests[role] = tuple(map(int, rest))
         elif subject == "group" and role == "crash":
             self.any_group = True
             if rest[1] != "absent":
@@ -117,6 +127,12 @@ class Run:
             mapping = (int(rest[0], 16), int(rest[1]))
             if mapping not in self.mappings:
                 self.mappings.append(mapping)
+        elif subject == "sandbox":
+            self.sandbox.append((int(rest[0], 16), int(rest[1])))
+        elif subject == "step":
+            self.steps[rest[0], rest[1]] = rest[2]
+        elif subject == "loopback":
+            self.loopbacks.append(" ".join(rest))
         elif subject == "refused":
             self.refused = int(rest[0])
         elif subject == "reserved":
@@ -134,7 +150,13 @@ class Run:
         if request == "panic":
             if self.iommu == "amdvi":
                 self.old_root = self._amdvi_device_table()
+            self.scenario.before_panic(self)
             self.times["panic"] = time.time()
+        elif request == "may-fault" and words[1] == "end":
+            self.open_season[-1][2] = now
+        elif request == "may-fault":
+            self.open_season.append([trace.requester(words[1]), time.time(),
+                                     float("inf")])
         elif request == "stray" and words[1] == "end":
             self.strays[-1][3] = now
         elif request == "stray":
@@ -149,7 +171,7 @@ class Run:
                 self.marker_pages = self._marker_pages()
             self._read_new_tables()
         else:
-            self.scenario.on_request(request, self.wires)
+            self.scenario.on_request(request, self)
         return "done"
 
     def _marker_pages(self):
@@ -188,8 +210,24 @@ class Run:
             mappings = reader.mappings()
             now = time.time()
             self.new_maps.append((now, mappings))
+            self.shared_ids = max(self.shared_ids, self._shared_ids(reader))
+            self.scenario.on_new_tables(self, reader)
             if self.iommu == "amdvi":
                 self.open_devices.append((now, reader.untranslated))
+
+    def _shared_ids(self, reader):
+        """Domain IDs that both kernels use: what is cached under one is mixed up."""
+        ids = {True: set(), False: set()}
+        for number, table in reader.domains.values():
+            ids[self.in_crash_memory(table)].add(number)
+        return len(ids[True] & ids[False])
+
+    def tables_now(self):
+        """A reader of the tables in use, that has read them; or None."""
+        reader = self._tables(tables.NOTHING, old=False)
+        if reader:
+            reader.mappings()
+        return reader
 
     def _tables(self, untranslated, old):
         """A reader of the tables in use; of those in old memory only, if old."""
@@ -227,7 +265,7 @@ class Run:
                 not self.in_crash_memory(address))
 
     def _old(self, device):
-        return self.old_map.get(device, NOTHING)
+        return self.old_map.get(device, tables.NOTHING)
 
     def old_pages(self):
         """IOVA pages the crashed kernel had mapped for the scenario's devices."""
@@ -288,6 +326,7 @@ class Run:
                          if stray[0] == "released"
                          for kind, record in self.stray_records(stray)
                          if kind == "fault"]
+        self.provoked += [record for record in after if self._may_fault(record)]
         provoked = {id(record) for record in self.provoked}
         if self.old_map is None:
             # tables not readable: what was seen in use has to do
@@ -323,7 +362,8 @@ class Run:
                 if id(record) not in provoked:
                     self.faults.append((record.time, 1))
             elif isinstance(record, trace.Faults):
-                self.faults.append(record)
+                if id(record) not in provoked:
+                    self.faults.append(record)
             elif isinstance(record, trace.Switch):
                 self.translation_off += not record.on
             elif isinstance(record, trace.Reset):
@@ -353,7 +393,7 @@ class Run:
                 continue
             for device in self.scenario.devices:
                 shared |= {(device, page) for page in self._reused(
-                    self._old(device), new_map.get(device, NOTHING))}
+                    self._old(device), new_map.get(device, tables.NOTHING))}
         self.fault_count = sum(count for _time, count in self.faults)
         self.log_lines = sum(1 for when, line in self.machine.console
                              if when >= self.times["boot"] and
@@ -365,6 +405,15 @@ class Run:
                      if model in self.scenario.devices.values()), default=None)
         if reset is not None and attach is not None and attach <= reset:
             self.window = (attach, reset)
+
+    def _may_fault(self, record):
+        """Whether a scenario expects this fault at this time."""
+        if not isinstance(record, (trace.Fault, trace.Faults)):
+            return False
+        # the trace does not say whose faults are suppressed, or were counted
+        device = getattr(record, "device", None)
+        return any(start <= record.time <= end and device in (whose, None)
+                   for whose, start, end in self.open_season)
 
     def _misread(self, record):
         """Whether an access went elsewhere than the old tables say."""
@@ -411,8 +460,10 @@ class Run:
     def reasons(self):
         """Why the run fails; nothing if it passes."""
         scenario = self.scenario
+        if scenario.way_out:
+            return self.errors + scenario.judge(self)
         reasons = list(self.errors)
-        blocks = self.framework and not self.inherits
+        blocks = scenario.blocks or self.framework and not self.inherits
         if (scenario.needs_legacy_dma and not blocks and
                 not self.variant.untranslated and not self.old_hits):
             reasons.append("no legacy DMA was seen, so nothing was tested")
@@ -427,6 +478,8 @@ class Run:
         if self.shared_iova_pages and not blocks and not scenario.sharing_allowed:
             reasons.append(f"{self.shared_iova_pages} IOVA pages in use by both "
                            f"kernels")
+        if self.shared_ids:
+            reasons.append(f"{self.shared_ids} domain IDs in use by both kernels")
         if self.translation_off:
             reasons.append(f"translation switched off {self.translation_off} "
                            f"times")
@@ -439,15 +492,29 @@ class Run:
                    if self.old_tables else 0)
         if changed:
             reasons.append(f"{changed} table pages of the crashed kernel changed")
+        for role in ("first", "crash") if self.framework else ():
+            passed, _failed, skipped = self.self_tests.get(role, (0, 0, 0))
+            # the tests of a normal kernel are skipped in a crash kernel and the
+            # other way round
+            if self.any_group and passed - skipped < MIN_SELF_TESTS[role]:
+                reasons.append(f"kdump_state has run {passed - skipped} tests in "
+                               f"the {role} kernel")
         if not self.any_group:
             reasons.append("the crash kernel has no IOMMU groups")
         elif self.inherits:
             if not self.groups:
                 reasons.append("no kdump_state in any IOMMU group: not a kernel "
                                "with the framework")
-            for group in self._scenario_groups():
-                if self.groups[group][0] in ("none", "blocked"):
-                    reasons.append(f"group {group} ended {self.groups[group][0]}")
+            for group in () if blocks else self._scenario_groups():
+                state, devices = self.groups[group]
+                if state in ("none", "blocked") and not (
+                        set(devices) & set(scenario.start_afresh)):
+                    reasons.append(f"group {group} ended {state}")
+        for (step, device), expected in sorted(scenario.steps(self).items()):
+            found = self.steps.get((step, device), "never asked for")
+            if found != expected and self.framework:
+                reasons.append(f"state of {device} at \"{step}\" is {found}, not "
+                               f"{expected}")
         return reasons + scenario.judge(self)
 
     def result(self, qemu_version, seconds):
@@ -456,7 +523,8 @@ class Run:
         values = (self.scenario.name, self.iommu, self.variant.mode,
                   self.kernel_name, qemu_version, len(self.old_hits),
                   self.fault_count, len(self.crash_hits), self.marker_pages,
-                  self.shared_iova_pages, self.translation_off, window,
+                  self.shared_iova_pages, self.shared_ids, self.translation_off,
+                  window,
                   {group: state for group, (state, _) in self.groups.items()},
                   self.vmcore, round(seconds, 1),
                   "fail" if reasons else "pass", "; ".join(reasons))
@@ -499,7 +567,8 @@ def run_once(scenario, kernel_name, image, initrd, variant, qemu, accel, folder)
     began = time.monotonic()
     run = Run(scenario, kernel_name, variant, folder)
     qemu_version = machine.version(qemu)
-    iommu_devices, missing = variant.qemu_devices(qemu)
+    scenario.variant = variant
+    iommu_devices, missing = variant.qemu_devices(qemu, scenario.iommu_properties)
     if missing:
         raise machine.Broken(missing)
     crash_options = [*variant.crash_words, *scenario.crash_options]
@@ -509,7 +578,8 @@ def run_once(scenario, kernel_name, image, initrd, variant, qemu, accel, folder)
         "console=ttyS0,115200 printk.devkmsg=on panic=-1 crashkernel=256M",
         # an emulated timer on a busy host may miss what that check expects
         "no_timer_check",
-        *variant.first_words, "rig.role=first", f"rig.scenario={scenario.name}",
+        *variant.first_words, "rig.role=first",
+        f"rig.scenario={scenario.script or scenario.name}",
         f"rig.token={run.token}", "rig.crash=" + ";".join(crash_options)])
     outcome = {}
     try:

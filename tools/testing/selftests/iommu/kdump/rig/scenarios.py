@@ -40,24 +40,42 @@ class Scenario:
     control_shows = ()
     needs_legacy_dma = True
     crash_options = ()          # for the crash kernel's command line
+    iommu_properties = ""       # for QEMU's IOMMU
+    script = None               # guest/scenarios/<script>.sh, if it is not the name's
+    blocks = False              # it makes the framework block, and that may fault
+    start_afresh = ()           # devices whose groups need not have carried anything
+    way_out = False             # the IOMMU is off in the crash kernel
+    variant = None              # set when it is run
     demo_runs = 1
     check_runs = 1
     timeout = 120
 
     def applies(self, variant, arm):
+        if self.way_out or variant.crash == "off":
+            return self.way_out and variant.crash == "off" and arm in self.arms
         return arm in self.arms and (self.mixed or not variant.mixed)
 
     def why_not(self, variant, qemu):
         """Why it cannot be run with this IOMMU, mode and QEMU; None if it can."""
-        return variant.qemu_devices(qemu)[1]
+        return variant.qemu_devices(qemu, self.iommu_properties)[1]
 
     def qemu_devices(self, wires, folder):
         """QEMU arguments. wires: the cards' cables by name; folder: of the run."""
         raise NotImplementedError
 
-    def on_request(self, request, wires):
+    def on_request(self, request, run):
         """The guest asks for something (ask_host), beyond the common requests."""
         raise KeyError(request)
+
+    def before_panic(self, run):
+        """The kernel that crashes is about to, and waits."""
+
+    def on_new_tables(self, run, reader):
+        """The crash kernel's tables have been read: while it runs, and at its end."""
+
+    def steps(self, run):
+        """{(step, device): state}: what the guest's note command has to tell."""
+        return {}
 
     def judge(self, run):
         """Reasons to fail beyond the common ones."""
@@ -156,13 +174,13 @@ class Bridge(Scenario):
                 *_card("e1000", "b", wires["b"].qemus.fileno(),
                        "bus=bridge,addr=2")]
 
-    def on_request(self, request, wires):
+    def on_request(self, request, run):
         # Card B's ring of 256 descriptors is never refilled after the panic:
         # a faster flood would fill it before the crash kernel has a driver.
         if request == "flood-b":
-            wires["b"].flood("B", 16)
+            run.wires["b"].flood("B", 16)
         elif request == "traffic-a":
-            wires["a"].flood("A", 10)
+            run.wires["a"].flood("A", 10)
         else:
             raise KeyError(request)
 
@@ -190,11 +208,11 @@ class E1000e(Scenario):
     def qemu_devices(self, wires, folder):
         return _card("e1000e", "card", wires["card"].qemus.fileno(), "addr=3")
 
-    def on_request(self, request, wires):
+    def on_request(self, request, run):
         if request == "flood-old":
-            wires["card"].flood("O", 25)
+            run.wires["card"].flood("O", 25)
         elif request == "traffic-new":
-            wires["card"].flood("N", 25)
+            run.wires["card"].flood("N", 25)
         else:
             raise KeyError(request)
 

@@ -69,6 +69,9 @@ class PageMap:
                 index += 1
 
 
+NOTHING = PageMap()
+
+
 def from_pages(pages):
     """A PageMap of {IOVA page: address}."""
     result = PageMap()
@@ -93,6 +96,10 @@ class Reader:
         self.root = root
         self.ram = ram
         self.tables = {}        # address of each table seen: (its bytes, bits)
+        # {requester ID: (domain ID, address of its page table)}, of those translated
+        self.domains = {}
+        self._tops = {}         # {requester ID: (where that address is, levels)}
+        self._places = {}       # {requester ID: (address, size) of its entry}
         self._known = {}        # page tables are shared between requester IDs
 
     def _entries(self, address, hardware_bits=NO_HARDWARE_BITS, pages=1):
@@ -136,6 +143,46 @@ class Reader:
         # below the size of a huge page, address bits have other meanings
         result.add(iova // PAGE, pages, entry & ADDRESS & ~(pages * PAGE - 1))
 
+    # Forging: what a scenario may do to the tables of a kernel that is about to crash.
+
+    def place(self, device):
+        """(address, size) of a requester ID's entry; mappings() has been called."""
+        return self._places[device]
+
+    def place_of_any(self, device):
+        """The same for a requester ID without an entry, beside one that has one."""
+        for other, (address, size) in self._places.items():
+            if self._neighbours(device, other):
+                return address + (device - other) * size, size
+        raise KeyError(device)
+
+    def copy_path(self, device, page, free):
+        """Give a device its own copy of the tables that lead to an IOVA page.
+
+        Uses pages of the list free. Returns where the page's leaf entry is.
+        """
+        where, level = self._tops[device]
+        while True:
+            entry, = struct.unpack_from("<Q", self.memory, where)
+            table = entry & ADDRESS
+            copy = free.pop()
+            self.memory[copy:copy + PAGE] = self.memory[table:table + PAGE]
+            struct.pack_into("<Q", self.memory, where, entry & ~ADDRESS | copy)
+            level = self._level_below(entry, level)
+            where = copy + 8 * (page >> 9 * level & 511)
+            if not level:
+                return where
+
+    @staticmethod
+    def _neighbours(one, other):
+        """Whether the entries of two requester IDs are in the same table."""
+        return one >> 8 == other >> 8
+
+    @staticmethod
+    def _level_below(_entry, level):
+        """Of the table that an entry points at, if the tables above have level."""
+        return level - 1
+
     def changes(self, memory):
         """How many tables are not what they were, hardware's bits apart."""
         changed = 0
@@ -164,12 +211,17 @@ class VtdLegacy(Reader):
                 low, high = context[2 * function:2 * function + 2]
                 if not low & 1:
                     continue
+                device = bus << 8 | function
+                place = (root[2 * bus] & ADDRESS) + 16 * function
+                self._places[device] = place, 16
                 if low >> 2 & 3 == 2:
                     found = self.ram
                 else:
+                    self.domains[device] = high >> 8 & 0xffff, low & ADDRESS
+                    self._tops[device] = place, (high & 7) + 2
                     found = self._page_tables(self._second_stage, low & ADDRESS,
                                               (high & 7) + 1)
-                devices[bus << 8 | function] = found
+                devices[device] = found
         return devices
 
 
@@ -186,11 +238,17 @@ class VtdScalable(Reader):
             for function in range(len(context) // 4):
                 low, high = context[4 * function:4 * function + 2]
                 if low & 1:
-                    devices[half << 7 | function] = self._device(
-                        low & ADDRESS, high & 0xfffff)
+                    device = half << 7 | function
+                    self._places[device] = (pointer & ADDRESS) + 32 * function, 32
+                    devices[device] = self._device(device, low & ADDRESS,
+                                                   high & 0xfffff)
         return devices
 
-    def _device(self, directory, pasid):
+    @staticmethod
+    def _neighbours(one, other):
+        return one >> 7 == other >> 7
+
+    def _device(self, device, directory, pasid):
         # a directory has 512 entries a page; requests without PASID use one
         entry = self._entries(directory + (pasid >> 6) // 512 * PAGE)
         entry = entry[(pasid >> 6) % 512] if entry else 0
@@ -200,10 +258,15 @@ class VtdScalable(Reader):
         if len(fields) < 3 or not fields[0] & 1:
             return PageMap()
         kind = fields[0] >> 6 & 7
+        place = (entry & ADDRESS) + 64 * (pasid & 63)
         if kind == 1:
+            self.domains[device] = fields[1] & 0xffff, fields[2] & ADDRESS
+            self._tops[device] = place + 16, 4 + (fields[2] >> 2 & 3)
             return self._page_tables(self._first_stage, fields[2] & ADDRESS,
                                      3 + (fields[2] >> 2 & 3))
         if kind == 2:
+            self.domains[device] = fields[1] & 0xffff, fields[0] & ADDRESS
+            self._tops[device] = place, (fields[0] >> 2 & 7) + 2
             return self._page_tables(self._second_stage, fields[0] & ADDRESS,
                                      (fields[0] >> 2 & 7) + 1)
         if kind == 4:
@@ -231,17 +294,31 @@ class Amd(Reader):
                     devices[device] = self.ram
                     self.untranslated.add(device)
                 continue
+            place = (self.root & ADDRESS) + 32 * device
+            self._places[device] = place, 32
             if one >> 55 & 1:
                 gcr3 = ((one >> 58 & 7) << 12 | (two >> 16 & 0xffff) << 15 |
                         (two >> 43 & 0x1fffff) << 31)
+                self.domains[device] = two & 0xffff, gcr3
                 devices[device] = self._guest(gcr3, one >> 56 & 3,
                                               three >> 54 & 3)
             elif one >> 9 & 7:
+                self.domains[device] = two & 0xffff, one & ADDRESS
+                self._tops[device] = place, (one >> 9 & 7)
                 devices[device] = self._page_tables(
                     self._host, one & ADDRESS, one >> 9 & 7)
             elif one & self.READ_AND_WRITE:
                 devices[device] = self.ram
         return devices
+
+    @staticmethod
+    def _neighbours(_one, _other):
+        return True
+
+    @staticmethod
+    def _level_below(entry, _level):
+        # an entry names the level of what it points at
+        return (entry >> 9 & 7) - 1
 
     def _guest(self, gcr3, levels, paging):
         """Requests without PASID use the table of PASID 0."""

@@ -22,6 +22,8 @@ Switch = collections.namedtuple("Switch", "time on")
 Root = collections.namedtuple("Root", "time address scalable")
 Attach = collections.namedtuple("Attach", "time device")
 Reset = collections.namedtuple("Reset", "time model")
+# the IOMMU tells a device to forget translations that it has cached (ATS)
+DeviceFlush = collections.namedtuple("DeviceFlush", "time device")
 
 _LINE = re.compile(r"(?:\d+@(\d+\.\d+):|(\d{4}-\d\d-\d\dT[\d:.]+)Z )(\w+) (.*)")
 _NUMBER = re.compile(r"0x([0-9a-f]+)")
@@ -102,6 +104,13 @@ class _Amdvi:
         return Attach(time, requester(text))
 
 
+def _vtd_descriptor(time, text):
+    if not text.startswith("invalidate desc type device"):
+        return None
+    _high, low = _numbers(text)
+    return DeviceFlush(time, low >> 32 & 0xffff)
+
+
 def _thinned_faults(time, text):
     return Faults(time, int(text))
 
@@ -118,10 +127,15 @@ def _ahci_reset(time, _text):
     return Reset(time, "ahci")
 
 
+def _virtio_status(time, text):
+    return Reset(time, "virtio") if text.split()[-1] == "0" else None
+
+
 _DEVICES = {
     "ahci_reset_port": _ahci_reset,
     "hda_audio_running": _hda_stopped,
     "e1000e_core_ctrl_sw_reset": _e1000e_reset,
+    "virtio_set_status": _virtio_status,
 }
 
 _VTD = {
@@ -131,6 +145,7 @@ _VTD = {
     "vtd_dmar_enable": _vtd_enable,
     "vtd_reg_dmar_root": _vtd_root,
     "vtd_inv_desc_cc_devices": _vtd_context_flush,
+    "vtd_inv_desc": _vtd_descriptor,
 }
 
 

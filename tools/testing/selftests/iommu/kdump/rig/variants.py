@@ -17,6 +17,8 @@ SIDES = {
         "translated": ["intel_iommu=on,sm_off"],
         "pt": ["intel_iommu=on,sm_off", "iommu=pt"],
         "scalable-pt": ["intel_iommu=on,sm_on", "iommu=pt"],
+        "passthrough": ["intel_iommu=on,sm_off", "iommu.passthrough=1"],
+        "no-passthrough": ["intel_iommu=on,sm_off", "iommu.passthrough=0"],
         "off": ["intel_iommu=off"],
         "on": ["intel_iommu=on,sm_off"],
     },
@@ -26,6 +28,8 @@ SIDES = {
         "v2": ["amd_iommu=pgtbl_v2"],
         "translated": ["amd_iommu=pgtbl_v1"],
         "pt": ["amd_iommu=pgtbl_v1", "iommu=pt"],
+        "passthrough": ["amd_iommu=pgtbl_v1", "iommu.passthrough=1"],
+        "no-passthrough": ["amd_iommu=pgtbl_v1", "iommu.passthrough=0"],
         "off": ["amd_iommu=off"],
         "on": ["amd_iommu=pgtbl_v1"],
     },
@@ -44,7 +48,10 @@ MODES = {
         "pt>translated": ("faults", "crash_hits"),
         "translated>pt": ("faults",),
         "pt>pt": (),
+        "passthrough>no-passthrough": ("faults", "crash_hits"),
+        "no-passthrough>passthrough": ("faults",),
         "off>on": ("faults",),
+        "on>off": (),
         "scalable-pt>scalable": ("faults", "crash_hits"),
         "scalable>scalable-pt": ("faults",),
     },
@@ -55,8 +62,11 @@ MODES = {
         "pt>translated": ("faults", "crash_hits"),
         "translated>pt": ("faults",),
         "pt>pt": (),
+        "passthrough>no-passthrough": ("faults", "crash_hits"),
+        "no-passthrough>passthrough": ("faults",),
         # no faults, but no IOMMU either: the crash kernel has no groups
         "off>on": ("reason",),
+        "on>off": (),
     },
 }
 
@@ -68,7 +78,7 @@ SOUTHBRIDGE = ["-blockdev", "driver=null-co,node-name=southbridge,size=1048576",
                "-device", "virtio-blk-pci,drive=southbridge,addr=14,class=0x0601"]
 
 # What a first kernel does whose devices address memory as it is.
-UNTRANSLATED = ("pt", "scalable-pt", "off")
+UNTRANSLATED = ("pt", "scalable-pt", "passthrough", "off")
 
 
 class Variant:
@@ -103,10 +113,13 @@ class Variant:
     def is_default(self):
         return self.mode == next(iter(MODES[self.iommu]))
 
-    def qemu_devices(self, qemu):
-        """(QEMU arguments, None), or (None, why this QEMU cannot do it)."""
+    def qemu_devices(self, qemu, more=""):
+        """(QEMU arguments, None), or (None, why this QEMU cannot do it).
+
+        more: properties of the IOMMU that a scenario wants.
+        """
         if self.iommu == "vtd":
-            return self._vtd(machine.properties(qemu, "intel-iommu"))
+            return self._vtd(machine.properties(qemu, "intel-iommu"), more)
         known = machine.properties(qemu, "amd-iommu")
         if self.mode == "v2":
             return None, ("QEMU has no guest (v2) page tables of AMD-Vi for DMA: "
@@ -118,8 +131,8 @@ class Variant:
             return ["-device", device + ",intremap=off"], None
         return ["-device", device + ",intremap=on", *SOUTHBRIDGE], None
 
-    def _vtd(self, known):
-        device = "intel-iommu,intremap=on"
+    def _vtd(self, known, more):
+        device = "intel-iommu,intremap=on" + more
         if self.scalable:
             names = [name for name in ("scalable-mode", "x-scalable-mode")
                      if name in known]

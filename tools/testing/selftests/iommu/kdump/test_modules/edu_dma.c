@@ -13,6 +13,12 @@
  *	map		write N: make N mappings more
  *	write		write "ADDRESS LENGTH": the device writes to that address
  *	read		the same, the device reads
+ *	loopback	moves data through the device, from one mapping to another
+ *			(two must be there): "good", or what is wrong
+ *
+ * Bound to any other device, by way of its driver_override, it is a driver that
+ * maps and does not stop what it finds; the files that start a transfer are then
+ * of no use.
  */
 #include <linux/debugfs.h>
 #include <linux/delay.h>
@@ -22,8 +28,10 @@
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
+#include <linux/random.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 #include <linux/uaccess.h>
 
 #define EDU_DMA_SOURCE		0x80
@@ -53,6 +61,14 @@ MODULE_PARM_DESC(mask_bits, "address bits of the device");
 static bool coherent;
 module_param(coherent, bool, 0444);
 MODULE_PARM_DESC(coherent, "dma_alloc_coherent() instead of dma_map_single()");
+
+static bool fail;
+module_param(fail, bool, 0644);
+MODULE_PARM_DESC(fail, "the next probes fail, after they have mapped");
+
+static bool reset;
+module_param(reset, bool, 0644);
+MODULE_PARM_DESC(reset, "the next probes reset the device, after they have mapped");
 
 struct edu_mapping {
 	struct list_head list;
@@ -155,6 +171,41 @@ static int edu_transfer(struct edu_dma *edu, u64 address, u64 length,
 				  5 * USEC_PER_SEC);
 }
 
+/* Through the device's memory from the first mapping to the last. */
+static const char *edu_loopback(struct edu_dma *edu)
+{
+	struct device *dev = &edu->pdev->dev;
+	struct edu_mapping *from, *to;
+	size_t length = min_t(size_t, size, EDU_MAX_TRANSFER);
+
+	if (list_empty(&edu->mappings) || list_is_singular(&edu->mappings))
+		return "fewer than two mappings";
+	from = list_first_entry(&edu->mappings, struct edu_mapping, list);
+	to = list_last_entry(&edu->mappings, struct edu_mapping, list);
+
+	dma_sync_single_for_cpu(dev, from->address, size, DMA_BIDIRECTIONAL);
+	dma_sync_single_for_cpu(dev, to->address, size, DMA_BIDIRECTIONAL);
+	get_random_bytes(from->buffer, length);
+	memset(to->buffer, 0, length);
+	dma_sync_single_for_device(dev, from->address, size, DMA_BIDIRECTIONAL);
+	dma_sync_single_for_device(dev, to->address, size, DMA_BIDIRECTIONAL);
+
+	if (edu_transfer(edu, from->address, length, false) ||
+	    edu_transfer(edu, to->address, length, true))
+		return "the device does not finish";
+
+	dma_sync_single_for_cpu(dev, to->address, size, DMA_BIDIRECTIONAL);
+	return memcmp(from->buffer, to->buffer, length) ?
+		"other data than was sent" : "good";
+}
+
+static int loopback_show(struct seq_file *seq, void *unused)
+{
+	seq_printf(seq, "%s\n", edu_loopback(seq->private));
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(loopback);
+
 static ssize_t edu_access(struct file *file, const char __user *from,
 			  size_t bytes, loff_t *at, bool to_memory)
 {
@@ -243,9 +294,25 @@ static int edu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 
 	edu_map(edu, count);
 
+	if (fail) {
+		/* Leave the device as it is, a master of the bus as well */
+		pcim_pin_device(pdev);
+		edu_unmap_all(edu);
+		return -EIO;
+	}
+	if (reset) {
+		ret = pci_reset_function_locked(pdev);
+		if (ret) {
+			edu_unmap_all(edu);
+			return ret;
+		}
+	}
+
 	edu->directory = debugfs_create_dir(pci_name(pdev), edu_dma_root);
 	debugfs_create_file("mappings", 0400, edu->directory, edu,
 			    &mappings_fops);
+	debugfs_create_file("loopback", 0400, edu->directory, edu,
+			    &loopback_fops);
 	debugfs_create_u32("refused", 0400, edu->directory, &edu->refused);
 	debugfs_create_file("map", 0200, edu->directory, edu, &edu_map_fops);
 	debugfs_create_file("write", 0200, edu->directory, edu,

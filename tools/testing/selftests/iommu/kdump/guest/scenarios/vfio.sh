@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0
+# Sound streams from every controller. In the crash kernel a program in userspace
+# takes one over and manages its DMA (VFIO), gives it back, and the device's own
+# driver comes after all. The others must not notice.
+
+owned=0000:00:05.0
+driverless=0000:00:06.0
+carried=0000:00:07.0
+
+first() {
+	load_module snd-hda-codec-generic
+	load_module snd-hda-intel
+	capture_from $owned $driverless $carried
+	sleep 0.5
+	load_crash_kernel
+	sleep 0.3
+	panic_now
+}
+
+crash() {
+	no_automatic_probe
+	load_module edu_dma count=64
+	load_module vfio-pci
+	load_module snd-hda-codec-generic
+	load_module snd-hda-intel
+	note boot $owned $driverless $carried
+	override_driver edu_dma $carried
+
+	# such a driver leaves the group as it is, until somebody opens the device
+	override_driver vfio-pci $owned
+	note bound $owned
+	wait_for /sys/bus/pci/devices/$owned/vfio-dev
+	node=/dev/vfio/devices/$(ls /sys/bus/pci/devices/$owned/vfio-dev)
+	wait_for "$node"
+
+	# from the moment it has an owner nothing old is mapped
+	ask_host may-fault 00:05.0
+	vfio_owner "$node" 2 > /dev/kmsg &
+	owner=$!
+	sleep 1
+	note owned $owned
+	wait $owner || give_up "no owner"
+	ask_host may-fault end
+	note returned $owned
+
+	unbind_driver $owned
+	bind_driver snd_hda_intel $owned
+	capture_from $owned
+	note driven $owned $driverless $carried
+	ask_host scan
+}
