@@ -54,9 +54,16 @@ run_rig()
 	scripts/rig.sh check
 }
 
+run_page()
+{
+	scripts/setup.sh base page || return
+	scripts/test-page.py "$OUT/check.html" "$OUT/results.jsonl"
+}
+
 part tools scripts/test-tree.py
 if [ -e tools/testing/selftests/iommu/kdump/kdump_rig.py ]; then
 	part rig run_rig
+	part page run_page
 else
 	skip rig "the test rig is not there"
 fi

@@ -21,7 +21,7 @@ import time
 
 sys.dont_write_bytecode = True          # the source tree stays clean
 
-from rig import (build, machine, processes, report, run,  # noqa: E402
+from rig import (build, machine, page, processes, report, run,  # noqa: E402
                  scenarios, trace, variants)
 
 KSFT_SKIP = 4
@@ -46,6 +46,8 @@ class Session:
         self.outcomes = []              # (plan, outcome)
         self.lost = 0
         self.began = time.monotonic()
+        # tells the lines of this invocation in results.jsonl from others
+        self.name = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
         self._lock = threading.Lock()
         self._newer = None              # (path, why there is none)
         self.accel = "tcg"
@@ -178,6 +180,7 @@ class Session:
             outcome["plan"] = plan
             if "lost" not in outcome:
                 result = outcome["result"]
+                result["session"] = self.name
                 self._append(result)
                 note = result["reason"] or "as it should be"
                 self.say(f"{name}: {result['verdict']} ({note})")
@@ -278,8 +281,14 @@ def chosen_variants(options, modes):
 def plans_for(session, arms, chosen, runs_of):
     """Plans for Session.execute(), and why some things cannot be run."""
     plans, reasons = [], {}
+    only = session.options.only.split(",") if session.options.only else None
+    for name in only or ():
+        if name not in scenarios.ALL:
+            raise build.RigError(f"no scenario {name}: see the list command")
     for variant in chosen:
         for name, scenario in scenarios.ALL.items():
+            if only and name not in only:
+                continue
             fitting = [arm for arm in arms if scenario().applies(variant, arm)]
             if not fitting or not runs_of(scenario, variant):
                 continue
@@ -318,9 +327,16 @@ def show(session, arms, name, modes):
     (session.out / f"{name}.txt").write_text(table + "\n")
     for picture in report.picture(session.outcomes, arms, session.out / name):
         session.say(f"picture: {picture}")
+    write_page(session, name, arms, skipped)
     failed = [o for o in session.outcomes if o["kernel"] != "mainline" and
               o["result"]["verdict"] != "pass"]
     return 1 if failed else 0
+
+
+def write_page(session, name, arms, skipped):
+    session.say("page: " + str(page.write(
+        session.out / f"{name}.html", "DMA of devices left running by a kernel that "
+        "crashed", session.name, session.outcomes, arms, skipped, session.lost)))
 
 
 def check(session):
@@ -364,14 +380,14 @@ def check(session):
     check_controls(session, checks, mainline, chosen)
     if session.lost:
         print(f"# {session.lost} runs lost through defects of QEMU, repeated")
+    if session.outcomes:
+        write_page(session, "check", list(scenarios.ARMS), skipped)
     return checks.end()
 
 
 def control_figures(plan):
     """Figures that show the damage on the unmodified kernel, if any should."""
-    if plan.variant.control_shows is None:
-        return scenarios.ALL[plan.scenario].control_shows
-    return plan.variant.control_shows
+    return scenarios.ALL[plan.scenario]().control_figures(plan.variant)
 
 
 def check_controls(session, checks, mainline, chosen):
@@ -514,9 +530,12 @@ def arguments():
                                   "DIR/runs")
         return command
 
-    add("demo", demo, "all scenarios with the framework: a table and a picture")
-    add("compare", compare, "the same, beside the unmodified kernel")
-    add("check", check, "pass or fail, with controls on the unmodified kernel")
+    for command in (
+            add("demo", demo, "all scenarios with the framework: a table and a picture"),
+            add("compare", compare, "the same, beside the unmodified kernel"),
+            add("check", check, "pass or fail, with controls on the unmodified kernel")):
+        command.add_argument("--only", metavar="SCENARIO[,SCENARIO...]",
+                             help="only these")
     command = add("run", run_scenario, "one scenario")
     command.add_argument("scenario", choices=list(scenarios.ALL))
     command.add_argument("--arm", "--kernel", choices=scenarios.ARMS,

@@ -10,7 +10,8 @@ from . import processes, scenarios, variants
 # (heading, key of the result object)
 FIGURES = (("old hits", "old_hits"), ("faults", "faults"),
            ("crash hits", "crash_hits"), ("marker pages", "marker_pages"),
-           ("shared IOVA", "shared_iova_pages"), ("transl. off", "translation_off"),
+           ("shared IOVA", "shared_iova_pages"),
+           ("shared IDs", "shared_ids"), ("transl. off", "translation_off"),
            ("window ms", "window_ms"))
 
 KERNEL_TITLES = {"mainline": "unmodified kernel", "framework": "with the framework",
@@ -33,7 +34,8 @@ BIN = 0.05          # seconds
 PANEL_INCHES = (6.4, 2.35)
 
 
-def _grouped(outcomes):
+def grouped(outcomes):
+    """[((scenario, IOMMU/mode, arm), outcomes)], in the order of the table."""
     groups = collections.OrderedDict()
     for outcome in outcomes:
         result = outcome["result"]
@@ -47,7 +49,8 @@ def _grouped(outcomes):
         scenarios.ARMS.index(item[0][2])))
 
 
-def _span(values):
+def span(values):
+    """The lowest and the highest of them, as the table shows it."""
     values = [value for value in values if value is not None]
     if not values:
         return "-"
@@ -55,7 +58,8 @@ def _span(values):
                     sorted({min(values), max(values)}))
 
 
-def _states(outcome):
+def states(outcome):
+    """The states that the group of the device went through, in one line."""
     path = []
     for _time, state in outcome.get("series", {}).get("states", ()):
         if not path or path[-1] != state:
@@ -69,16 +73,16 @@ def table(outcomes, lost):
             *(heading for heading, _ in FIGURES), "log lines", "vmcore",
             "states of the group"]
     rows = [head]
-    for (scenario, variant, kernel), runs in _grouped(outcomes):
+    for (scenario, variant, kernel), runs in grouped(outcomes):
         results = [run["result"] for run in runs]
         passed = sum(result["verdict"] == "pass" for result in results)
         saved = sum(bool(result["vmcore"]) for result in results)
-        paths = sorted({_states(run) for run in runs})
+        paths = sorted({states(run) for run in runs})
         rows.append([
             scenario, kernel, variant,
             f"{passed}/{len(results)}",
-            *(_span([result[key] for result in results]) for _, key in FIGURES),
-            _span([run.get("log_lines") for run in runs]),
+            *(span([result[key] for result in results]) for _, key in FIGURES),
+            span([run.get("log_lines") for run in runs]),
             f"{saved}/{len(results)}", "; ".join(paths)])
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
 
@@ -134,20 +138,25 @@ def _quoted(text):
     return "'" + text.replace("'", "''") + "'"
 
 
-def picture(outcomes, kernels, stem):
-    """Writes stem.svg and stem.png; returns what was written."""
+def picture(outcomes, kernels, stem, chosen=None, suffixes=("svg", "png")):
+    """Writes stem.svg and stem.png; returns what was written.
+
+    chosen: the variants to show; the default mode of each IOMMU if None, since a
+    picture of everything would show nothing.
+    """
     if not shutil.which("gnuplot"):
         print("no picture: install the package gnuplot-nox")
         return []
-    runs = dict(_grouped(outcomes))
-    # the default mode of each IOMMU: a picture of everything would show nothing
-    shown = [(name, str(variant)) for variant in map(variants.default,
-                                                     variants.MODES)
+    runs = dict(grouped(outcomes))
+    if chosen is None:
+        chosen = map(variants.default, variants.MODES)
+    shown = [(name, str(variant)) for variant in chosen
              for name, scenario in scenarios.ALL.items()
              if scenario.needs_legacy_dma and
              any((name, str(variant), kernel) in runs for kernel in kernels)]
     if not shown:
-        print("no picture: it shows the default modes, and none was run")
+        if "png" in suffixes:
+            print("no picture: it shows the default modes, and none was run")
         return []
     if len(kernels) > 1:
         panels = [[(*key, kernel) for kernel in kernels] for key in shown]
@@ -182,6 +191,8 @@ def picture(outcomes, kernels, stem):
                     f"font 'DejaVu Sans,12' background '#ffffff'"),
             ("png", f"pngcairo size {width * 100:.0f},{height * 100:.0f} "
                     f"font 'DejaVu Sans,10' background '#ffffff'")):
+        if suffix not in suffixes:
+            continue
         target = stem.with_suffix(f".{suffix}")
         script = (
             f"set terminal {terminal}\nset output {_quoted(str(target))}\n"
@@ -256,10 +267,10 @@ def _bands(series, kernel, end):
                 "fillcolor rgb '#f7f7f7' fillstyle solid noborder\n"
                 "set label 10 'no state: old tables until the first mapping' "
                 "at graph 0.5,0.94 center font ',9' tc rgb '#808080'\n")
-    states = series["states"]
+    path = series["states"]
     text = []
-    for number, (start, state) in enumerate(states, 10):
-        until = states[number - 9][0] if number - 9 < len(states) else end
+    for number, (start, state) in enumerate(path, 10):
+        until = path[number - 9][0] if number - 9 < len(path) else end
         start = max(0, start)
         text.append(
             f"set object {number} rectangle from first {start}, graph 0.88 to "
@@ -269,13 +280,13 @@ def _bands(series, kernel, end):
             text.append(f"set label {number} '{state}' at first "
                         f"{(start + until) / 2:.3f}, graph 0.94 center "
                         f"font ',9'\n")
-    if states:
+    if path:
         # before anything can be read, hardware still uses the old tables
         text.append(
             f"set object 9 rectangle from first 0, graph 0.88 to first "
-            f"{max(0, states[0][0])}, graph 1 fillcolor rgb '#dfeaf4' "
+            f"{max(0, path[0][0])}, graph 1 fillcolor rgb '#dfeaf4' "
             f"fillstyle solid noborder\n"
-            f"set label 9 'boot' at first {max(0, states[0][0]) / 2:.3f}, "
+            f"set label 9 'boot' at first {max(0, path[0][0]) / 2:.3f}, "
             f"graph 0.94 center font ',9' tc rgb '#606060'\n")
     return "".join(text)
 

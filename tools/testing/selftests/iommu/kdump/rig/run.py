@@ -74,6 +74,7 @@ class Run:
         self.new_maps = []          # (time, {device: tables.PageMap})
         self.open_devices = []      # (time, devices that AMD-Vi does not translate)
         self.shared_ids = 0
+        self.ids_of_old_kernel = 0  # still in use when the tables were read
         self.marker_pages = 0
 
         # from the trace
@@ -220,6 +221,7 @@ class Run:
         ids = {True: set(), False: set()}
         for number, table in reader.domains.values():
             ids[self.in_crash_memory(table)].add(number)
+        self.ids_of_old_kernel = len(ids[False])
         return len(ids[True] & ids[False])
 
     def tables_now(self):
@@ -280,6 +282,11 @@ class Run:
         for iova, size in self.mappings:
             pages |= set(range(iova >> 12, (iova + size + 4095) >> 12))
         return pages
+
+    def crash_log(self, pattern):
+        """Whether a line of the crash kernel's log matches a regular expression."""
+        return any(when >= self.times["boot"] and re.search(pattern, line)
+                   for when, line in self.machine.console)
 
     def group_of_device(self, name):
         for group, (_state, devices) in self.groups.items():

@@ -4,9 +4,10 @@
 The guest's half of a scenario is guest/scenarios/<name>.sh.
 """
 
+import re
 import struct
 
-from . import machine, trace
+from . import machine, tables, trace
 
 MEBIBYTE = 1 << 20
 
@@ -72,6 +73,12 @@ class Scenario:
 
     def on_new_tables(self, run, reader):
         """The crash kernel's tables have been read: while it runs, and at its end."""
+
+    def control_figures(self, variant):
+        """Figures of which at least one shows the damage on the unmodified kernel."""
+        if variant.control_shows is None:
+            return self.control_shows
+        return variant.control_shows
 
     def steps(self, run):
         """{(step, device): state}: what the guest's note command has to tell."""
@@ -348,9 +355,525 @@ class Pressure(Edu):
         return []
 
 
+class Narrow(Edu):
+    name = "narrow"
+    summary = "a device that reaches no further than memory finds room, and works"
+    mixed = True
+    in_each_mode = True
+    needs_legacy_dma = False
+
+    def control_figures(self, variant):
+        # a device that is silent loses nothing, unless it is never attached
+        return variant.control_shows if variant.control_shows == ("faults",) and \
+            variant.first != "off" and not variant.scalable else ()
+
+    def qemu_devices(self, wires, folder):
+        return ["-device", "edu,addr=6,dma_mask=0x1fffffff"]
+
+    def judge(self, run):
+        reasons = [f"data sent through the device: {text}"
+                   for text in run.loopbacks or ["nothing"] if text != "good"]
+        if run.refused or not run.mappings:
+            reasons.append(f"{run.refused} mappings failed")
+        reused = run.guest_pages() & run.old_pages()
+        if run.inherits and reused:
+            reasons.append(f"{len(reused)} old IOVA pages were handed out again")
+        return reasons
+
+
+class Words(Edu):
+    name = "words"
+    summary = "words of the command line that nobody knows: a warning, the default"
+    arms = ("framework",)
+    needs_legacy_dma = False
+    crash_options = ("iommu.kdump=perhaps", "iommu.kdump_grace=soon")
+    WARNINGS = (r"iommu\.kdump=perhaps is unknown.*going on with inherit",
+                r"iommu\.kdump_grace=soon is unknown.*going on with 60 seconds")
+
+    def steps(self, run):
+        return {("boot", "0000:00:06.0"): "inherited",
+                ("driven", "0000:00:06.0"): "carrying",
+                ("end", "0000:00:06.0"): "carrying"}
+
+    def judge(self, run):
+        return [f"no line \"{text}\" in the log" for text in self.WARNINGS
+                if not run.crash_log(text)]
+
+
+class WayOut(Disk):
+    name = "wayout"
+    summary = "IOMMU off by the crash kernel's command line: a warning, and a dump"
+    arms = ("mainline", "framework")
+    script = "disk"
+    way_out = True
+    mixed = True
+    in_each_mode = True         # there is one mode in which it has a meaning
+    WARNING = (r"Off in a crash kernel, as the command line asks for|"
+               r"kdump: switched off on the command line")
+
+    def judge(self, run):
+        reasons = super().judge(run)
+        if run.any_group:
+            reasons.append("there are IOMMU groups: it is not off")
+        if not run.vmcore:
+            reasons.append("/proc/vmcore was not readable to its end")
+        if run.framework and not run.crash_log(self.WARNING):
+            reasons.append("no warning in the log")
+        return reasons
+
+
+class Ids(Driverless):
+    """Mainline reserves the wrong domain IDs in scalable mode."""
+
+    name = "ids"
+    summary = "domain IDs of the crashed kernel are not handed out again"
+    script = "driverless"
+    arms = ARMS
+
+    def control_figures(self, variant):
+        return ("shared_ids",) if variant.scalable else ()
+
+    def judge(self, run):
+        if not run.ids_of_old_kernel:
+            return ["no domain ID of the crashed kernel is left: nothing was tested"]
+        return []
+
+
+class Ats(Scenario):
+    name = "ats"
+    summary = "a NIC that caches translations (ATS), told to forget them"
+    devices = {trace.requester("01:00.0"): "virtio"}
+    driver_built_in = True
+    wires = ("card",)
+    writes_markers = ("O",)
+    markers_to_the_end = False
+    iommu_properties = ",device-iotlb=on"
+    crash_options = ("iommu.kdump_grace=6",)
+    control_shows = ("shared_iova_pages",)
+    arms = ("mainline", "framework")
+
+    def why_not(self, variant, qemu):
+        if variant.iommu == "amdvi":
+            return "no QEMU emulates ATS with AMD-Vi"
+        return super().why_not(variant, qemu)
+
+    def qemu_devices(self, wires, folder):
+        # on the root bus it would be no PCIe device, and have no ATS
+        return ["-device", "pcie-root-port,id=port0,bus=pcie.0,addr=7,chassis=1",
+                *_card("virtio-net-pci", "card", wires["card"].qemus.fileno(),
+                       "bus=port0,disable-legacy=on,iommu_platform=on,ats=on")]
+
+    on_request = E1000e.on_request
+
+    def judge(self, run):
+        reasons = E1000e.judge(self, run)
+        flushes = [record.time for record in run.records
+                   if isinstance(record, trace.DeviceFlush) and
+                   record.device in self.devices and
+                   record.time > run.times["boot"]]
+        if not any(when < run.times["userspace"] for when in flushes):
+            reasons.append("the device was not told to forget when it was attached")
+        if run.inherits:
+            released = [when for when, group, state in run.states
+                        if state == "released" and
+                        group == run.group_of_device("0000:01:00.0")]
+            if not released:
+                reasons.append("the group was never released")
+            elif not any(-1 < when - released[0] < 0.2 for when in flushes):
+                reasons.append("the device was not told to forget at the release")
+        return reasons
+
+
+def _sound(number, place):
+    return ["-device", f"intel-hda,id=sound{number},{place}",
+            "-device", f"hda-duplex,bus=sound{number}.0,audiodev=silence"]
+
+
+class Streams(Scenario):
+    """Sound from many controllers: none of them stops by itself."""
+
+    PLACES = ()                 # QEMU's words for where they are
+    # {(step, device): state} in the arm framework
+    STEPS = {}
+    # a reset in QEMU's trace does not say whose: each is legacy to the end
+
+    def why_not(self, variant, qemu):
+        if variant.iommu == "amdvi" and machine.major(qemu) < 11:
+            return machine.NeedsQemu11("AMD-Vi devices behind a bridge need QEMU 11")
+        return super().why_not(variant, qemu)
+
+    def qemu_devices(self, wires, folder):
+        words = ["-audiodev", "none,id=silence"]
+        for number, place in enumerate(self.PLACES):
+            words += _sound(number, place)
+        return words
+
+    def steps(self, run):
+        if run.kernel_name != "block":
+            return self.STEPS
+        return {step: state if state == "gone" else "blocked"
+                for step, state in self.STEPS.items()}
+
+
+class Groups(Streams):
+    name = "groups"
+    summary = "drivers for all, some, none of a group; late, failing, unbound again"
+    devices = dict.fromkeys(map(trace.requester, (
+        "00:05.0", "00:06.0", "00:06.1", "00:07.0", "00:08.0", "01:00.0")))
+    crash_options = ("iommu.kdump_grace=3",)
+    control_shows = ("faults", "crash_hits")
+    PLACES = ("addr=5", "addr=6.0,multifunction=on", "addr=6.1", "addr=7", "addr=8")
+    ALIASED = ("bus=bridge,addr=1", "bus=bridge,addr=2")
+    STEPS = {
+        ("boot", "0000:00:05.0"): "inherited",
+        ("boot", "0000:00:06.0"): "inherited",
+        ("boot", "0000:00:07.0"): "inherited",
+        ("boot", "0000:00:08.0"): "inherited",
+        ("some", "0000:00:06.0"): "carrying",
+        ("failed", "0000:00:08.0"): "carrying",
+        ("bound", "0000:00:07.0"): "carrying",
+        # a driver that lets go has stopped its device
+        ("unbound", "0000:00:07.0"): "released",
+        # a function of the same group has no driver
+        ("grace", "0000:00:06.0"): "carrying",
+        ("grace", "0000:00:08.0"): "carrying",
+        ("grace", "0000:00:05.0"): "inherited",
+        ("late", "0000:00:05.0"): "carrying",
+        ("end", "0000:00:05.0"): "released",
+        ("end", "0000:00:08.0"): "released",
+        ("end", "0000:00:06.0"): "carrying",
+    }
+    ALIASED_STEPS = {
+        ("boot", "0000:01:01.0"): "inherited",
+        ("half", "0000:01:01.0"): "carrying",
+        ("all", "0000:01:01.0"): "carrying",
+        ("grace", "0000:01:01.0"): "released",
+    }
+
+    def qemu_devices(self, wires, folder):
+        words = super().qemu_devices(wires, folder)
+        if self.variant.scalable:       # see Bridge.why_not()
+            return words
+        words += ["-device", "pcie-pci-bridge,id=bridge,bus=pcie.0,addr=4"]
+        for number, place in enumerate(self.ALIASED, len(self.PLACES)):
+            words += _sound(number, place)
+        return words
+
+    def steps(self, run):
+        steps = super().steps(run)
+        if not self.variant.scalable:
+            steps = steps | {step: state if run.inherits else "blocked"
+                             for step, state in self.ALIASED_STEPS.items()}
+        return steps
+
+
+class Hotplug(Streams):
+    name = "hotplug"
+    summary = "reset before and during probe, removed and found, unplugged, replaced"
+    devices = dict.fromkeys(map(trace.requester, (
+        "00:05.0", "00:06.0", "01:00.0", "02:00.0", "03:00.0")))
+    crash_options = ("iommu.kdump_grace=never",)
+    control_shows = ("faults", "crash_hits")
+    start_afresh = ("0000:00:05.0", "0000:01:00.0")
+    PLACES = ("bus=port0", "bus=port1", "bus=port2", "addr=5", "addr=6")
+    STEPS = {
+        ("boot", "0000:01:00.0"): "inherited",
+        ("boot", "0000:02:00.0"): "inherited",
+        ("boot", "0000:03:00.0"): "inherited",
+        ("boot", "0000:00:05.0"): "inherited",
+        ("boot", "0000:00:06.0"): "inherited",
+        ("driven", "0000:00:06.0"): "carrying",
+        ("reset", "0000:02:00.0"): "released",
+        ("driven", "0000:02:00.0"): "released",
+        ("driven", "0000:03:00.0"): "released",
+        ("removed", "0000:00:05.0"): "gone",
+        ("back", "0000:00:05.0"): "none",
+        ("removed", "0000:01:00.0"): "gone",
+        ("back", "0000:01:00.0"): "none",
+        ("end", "0000:00:06.0"): "carrying",
+        ("end", "0000:02:00.0"): "released",
+        ("end", "0000:03:00.0"): "released",
+    }
+
+    def qemu_devices(self, wires, folder):
+        words = []
+        for number in range(3):
+            words += ["-device", f"pcie-root-port,id=port{number},bus=pcie.0,"
+                                 f"addr={8 + number},chassis={1 + number}"]
+        return words + super().qemu_devices(wires, folder)
+
+    def on_request(self, request, run):
+        if request == "unplug":
+            run.machine.monitor.command("device_del", id="sound0")
+        elif request == "plug":
+            run.machine.monitor.command("device_add", driver="edu", id="new",
+                                        bus="port0", dma_mask=0xffffffff)
+        else:
+            raise KeyError(request)
+
+    def judge(self, run):
+        return [f"data sent through the device plugged in: {text}"
+                for text in run.loopbacks or ["nothing"] if text != "good"]
+
+
+class Vfio(Streams):
+    name = "vfio"
+    summary = "an owner in userspace (VFIO) takes a device and gives it back"
+    devices = dict.fromkeys(map(trace.requester, ("00:05.0", "00:06.0", "00:07.0")))
+    crash_options = ("iommu.kdump_grace=never",)
+    control_shows = ("faults", "crash_hits", "shared_iova_pages")
+    PLACES = ("addr=5", "addr=6", "addr=7")
+    STEPS = {
+        ("boot", "0000:00:05.0"): "inherited",
+        ("boot", "0000:00:06.0"): "inherited",
+        ("boot", "0000:00:07.0"): "inherited",
+        ("bound", "0000:00:05.0"): "inherited",
+        ("owned", "0000:00:05.0"): "released",
+        ("returned", "0000:00:05.0"): "released",
+        ("driven", "0000:00:05.0"): "released",
+        ("driven", "0000:00:06.0"): "inherited",
+        ("driven", "0000:00:07.0"): "carrying",
+    }
+
+    def why_not(self, variant, qemu):
+        if variant.mode == "v1-no-intremap":
+            return "VFIO refuses devices whose interrupts are not remapped"
+        return Scenario.why_not(self, variant, qemu)
+
+
+# -- tables that the host forges, just before the panic ----------------------------
+
+class Roots(Streams):
+    name = "roots"
+    summary = "one group, two page tables that agree: both are carried over"
+    script = "roots"
+    devices = dict.fromkeys(map(trace.requester, ("00:06.0", "00:06.1")))
+    control_shows = ("faults", "crash_hits")
+    arms = ("mainline", "framework")
+    PLACES = ("addr=6.0,multifunction=on", "addr=6.1")
+    STEPS = {("boot", "0000:00:06.0"): "inherited",
+             ("driven", "0000:00:06.0"): "carrying"}
+    ONE, TWO = map(trace.requester, ("00:06.0", "00:06.1"))
+    SANDBOX = trace.requester("00:07.0")
+
+    def __init__(self):
+        self.page = None                # an IOVA page that only a forged table has
+        self.target = None              # and where it leads
+
+    def why_not(self, variant, qemu):
+        return Scenario.why_not(self, variant, qemu)
+
+    def qemu_devices(self, wires, folder):
+        return ["-device", "edu,addr=7,dma_mask=0xffffffff",
+                *super().qemu_devices(wires, folder)]
+
+    def before_panic(self, run):
+        reader = run.tables_now()
+        maps = reader.mappings()
+        free = []
+        for iova, size in run.sandbox:
+            for page in range(iova >> 12, iova + size >> 12):
+                free.append(maps[self.SANDBOX].find(page))
+        if None in free or len(free) < 16:
+            raise machine.Broken("the host was given no memory for tables")
+        self.forge(run, reader, maps, free)
+
+    def forge(self, run, reader, maps, free):
+        self._forge_mapping(run, reader, maps, self.TWO, free)
+
+    def _forge_mapping(self, run, reader, maps, device, free):
+        """A page of the sandbox at an IOVA that is not in use, for this device."""
+        used = next(maps[device].pages())
+        start = used & ~511
+        self.page = next(page for page in range(start, start + 512)
+                         if page not in maps[self.ONE])
+        leaf = reader.copy_path(device, self.page, free)
+        other, = struct.unpack_from("<Q", run.machine.memory,
+                                    leaf + 8 * (used - self.page))
+        self.target = free.pop()
+        struct.pack_into("<Q", run.machine.memory, leaf,
+                         other & ~tables.ADDRESS | self.target)
+
+    def on_new_tables(self, run, reader):
+        # once a driver has come, both devices have the mappings of both
+        maps = run.new_maps[-1][1]
+        if run.inherits:
+            for device in self.ONE, self.TWO:
+                if maps.get(device, tables.NOTHING).find(self.page) != self.target:
+                    run.errors.append(f"{trace.requester_name(device)} has lost the "
+                                      f"mapping of one member's table")
+
+    def judge(self, run):
+        one, two = (run.old_map.get(device, tables.NOTHING)
+                    for device in (self.ONE, self.TWO))
+        if two.find(self.page) != self.target or self.page in one:
+            return ["the host could not forge the tables: nothing was tested"]
+        return []
+
+
+class Contradiction(Roots):
+    name = "contradiction"
+    summary = "one group, two page tables that contradict each other: blocked"
+    arms = ("framework",)
+    control_shows = ()
+    blocks = True
+    STEPS = {("boot", "0000:00:06.0"): "inherited",
+             ("driven", "0000:00:06.0"): "blocked"}
+    REASON = "mappings contradict each other"
+    LINES = 50
+
+    def forge(self, run, reader, maps, free):
+        self._forge_mapping(run, reader, maps, self.ONE, free)
+        self._forge_mapping(run, reader, maps, self.TWO, free)
+
+    def on_new_tables(self, run, reader):
+        maps = run.new_maps[-1][1]
+        for device in self.ONE, self.TWO:
+            if self.page in maps.get(device, tables.NOTHING):
+                run.errors.append(f"{trace.requester_name(device)} still has a "
+                                  f"mapping that is contradicted")
+
+    def judge(self, run):
+        reasons = []
+        one, two = (run.old_map.get(device, tables.NOTHING).find(self.page)
+                    for device in (self.ONE, self.TWO))
+        if None in (one, two) or one == two:
+            reasons.append("the host could not forge the tables: nothing was tested")
+        return reasons + self._blocked(run)
+
+    def _blocked(self, run):
+        reasons = []
+        if not run.crash_log(re.escape(self.REASON)):
+            reasons.append(f"no line \"{self.REASON}\" in the log")
+        if run.log_lines >= self.LINES:
+            reasons.append(f"{run.log_lines} lines about faults in the log")
+        return reasons
+
+
+class Mixture(Contradiction):
+    name = "mixture"
+    summary = "one group, of which one device was not translated: blocked"
+    # the other's accesses are not what its forged entry says, until that is read
+    devices = {trace.requester("00:06.0"): None}
+    STEPS = {("boot", "0000:00:06.0"): "blocked",
+             ("driven", "0000:00:06.0"): "blocked"}
+    REASON = "identity and paging in one group"
+
+    def forge(self, run, reader, maps, free):
+        reader.make_identity(self.TWO)
+
+    def on_new_tables(self, run, reader):
+        pass
+
+    def judge(self, run):
+        reasons = []
+        if run.old_map[self.TWO].find(1) != tables.PAGE:
+            reasons.append("the host could not forge the entry: nothing was tested")
+        return reasons + self._blocked(run)
+
+
+class Ghost(Sound):
+    name = "ghost"
+    summary = "entries of devices that the crash kernel does not find"
+    devices = {trace.requester("00:05.0"): None}
+    script = "driverless"
+    arms = ("mainline", "framework")
+    control_shows = ("reason",)
+    HDA = trace.requester("00:05.0")
+    # both have an entry like the sound controller's; the second one's tables are
+    # said to be in the crash kernel's memory
+    LEFT_ALONE = trace.requester("00:0a.0")
+    REFUSED = trace.requester("00:0b.0")
+
+    def __init__(self):
+        self.bad = None
+
+    def before_panic(self, run):
+        reader = run.tables_now()
+        memory = run.machine.memory
+        address, size = reader.place(self.HDA)
+        entry = memory[address:address + size]
+        address, size = reader.place_of_any(self.LEFT_ALONE)
+        memory[address:address + size] = entry
+        self.bad = run.crash_range[0] + (32 << 20)
+        pointer, = struct.unpack_from("<Q", entry)
+        pointer = pointer & ~tables.ADDRESS | self.bad
+        address, size = reader.place_of_any(self.REFUSED)
+        memory[address:address + size] = struct.pack("<Q", pointer) + entry[8:]
+
+    def on_new_tables(self, run, reader):
+        maps = run.new_maps[-1][1]
+        left = maps.get(self.LEFT_ALONE, tables.NOTHING)
+        if not len(left) or left.runs != run.old_map[self.HDA].runs:
+            run.errors.append("a device that is not there has lost its translation")
+        address, _size = reader.place_of_any(self.REFUSED)
+        pointer, = struct.unpack_from("<Q", run.machine.memory, address)
+        if pointer & 1 and pointer & tables.ADDRESS == self.bad:
+            run.errors.append("an entry leads into the crash kernel's memory")
+
+    def judge(self, run):
+        if self.LEFT_ALONE not in run.old_map:
+            return ["the host could not forge the entries: nothing was tested"]
+        if run.framework and not run.crash_log(r" 1 refused and blocked"):
+            return ["the log does not count the refused entry"]
+        return []
+
+
+class Posted(Sound):
+    name = "posted"
+    summary = "an old interrupt entry that makes the IOMMU write to the crash kernel"
+    devices = {trace.requester("00:05.0"): None}
+    script = "driverless"
+    arms = ("mainline", "framework")
+    control_shows = ("reason",)
+    INTERRUPT_TABLE = 0xfed900b8        # QEMU's register
+    INDEX = 0x8000                      # Linux takes them from the low end
+    PRESENT_AND_POSTED = 1 | 1 << 15
+    VECTOR = 0x50
+
+    def why_not(self, variant, qemu):
+        if variant.iommu == "amdvi":
+            return "no QEMU emulates interrupt entries in guest mode with AMD-Vi"
+        return super().why_not(variant, qemu)
+
+    def __init__(self):
+        self.forged = False
+
+    def _place(self, run):
+        table = run.machine.monitor.read_register(self.INTERRUPT_TABLE)
+        if self.INDEX >= 2 << (table & 15):
+            raise machine.Broken("the interrupt remapping table is too small")
+        return (table & tables.ADDRESS) + 16 * self.INDEX
+
+    def before_panic(self, run):
+        descriptor = run.crash_range[0] + (32 << 20)
+        at = self._place(run)
+        if any(run.machine.memory[at:at + 16]):
+            raise machine.Broken("the interrupt remapping entry is in use")
+        struct.pack_into("<QQ", run.machine.memory, at,
+                         self.PRESENT_AND_POSTED | self.VECTOR << 16 |
+                         (descriptor >> 6 & (1 << 26) - 1) << 38,
+                         descriptor >> 32 << 32)
+        self.forged = True
+
+    def on_new_tables(self, run, reader):
+        low, = struct.unpack_from("<Q", run.machine.memory, self._place(run))
+        if low & self.PRESENT_AND_POSTED == self.PRESENT_AND_POSTED:
+            run.errors.append("a posted interrupt writes to the crash kernel's memory")
+
+    def judge(self, run):
+        reasons = [] if self.forged else ["the host forged no entry"]
+        if run.framework and not run.crash_log(
+                r"\b1 posted interrupts of the previous kernel refused"):
+            reasons.append("the log does not count the refused entry")
+        return reasons
+
+
 def _pages(iova, size):
     return set(range(iova >> 12, (iova + size + 4095) >> 12))
 
 
-ALL = {cls.name: cls for cls in (Hda, Bridge, E1000e, Disk, Driverless, Release,
-                                 Pressure, Storm)}
+ALL = {cls.name: cls for cls in (
+    Hda, Bridge, E1000e, Disk, Driverless, Release, Pressure, Storm, Groups, Hotplug,
+    Vfio, Roots, Contradiction, Mixture, Ghost, Posted, Ats, Ids, Narrow, Words,
+    WayOut)}

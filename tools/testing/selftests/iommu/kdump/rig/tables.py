@@ -173,6 +173,17 @@ class Reader:
             if not level:
                 return where
 
+    def make_identity(self, device):
+        """No translation for a device, whatever its entry points at."""
+        where, _level = self._tops[device]
+        entry, = struct.unpack_from("<Q", self.memory, where)
+        struct.pack_into("<Q", self.memory, where, self._identity(entry))
+
+    @staticmethod
+    def _identity(entry):
+        """VT-d's legacy context entry: translation type 2."""
+        return entry & ~0xc | 8
+
     @staticmethod
     def _neighbours(one, other):
         """Whether the entries of two requester IDs are in the same table."""
@@ -248,6 +259,11 @@ class VtdScalable(Reader):
     def _neighbours(one, other):
         return one >> 7 == other >> 7
 
+    @staticmethod
+    def _identity(entry):
+        """A PASID entry: granular translation type 4."""
+        return entry & ~0x1c0 | 0x100
+
     def _device(self, device, directory, pasid):
         # a directory has 512 entries a page; requests without PASID use one
         entry = self._entries(directory + (pasid >> 6) // 512 * PAGE)
@@ -314,6 +330,11 @@ class Amd(Reader):
     @staticmethod
     def _neighbours(_one, _other):
         return True
+
+    @staticmethod
+    def _identity(entry):
+        """A device table entry: mode 0."""
+        return entry & ~0xe00
 
     @staticmethod
     def _level_below(entry, _level):

@@ -2,7 +2,7 @@
 # A network card that caches translations (ATS), receiving all the time. Its driver
 # is built in.
 
-card=0000:00:07.0
+card=0000:01:00.0
 
 first() {
 	wait_for /sys/bus/pci/devices/$card/virtio0/net
@@ -30,5 +30,5 @@ crash() {
 	ask_host traffic-new
 	up
 	frame_check "$(interface)" 8 "$token" N 20 > /dev/kmsg
-	wait_for_state $card released 8
+	wait_for_state $card released 12
 }
