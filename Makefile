@@ -82,7 +82,7 @@ check: setup ## run every test there is
 series: tree-keep ## write out/series, the patches to mail: git am applies them
 	@scripts/series.py
 
-lint: kernel kernel-mainline ## checkpatch, sparse, W=1, kernel-doc, codespell, shellcheck
+lint: kernel kernel-mainline ## checkpatch, sparse, W=1, coccicheck, kernel-doc, htmldocs, ...
 	@scripts/setup.sh base lint
 	@scripts/lint.sh
 

@@ -54,6 +54,19 @@ run_rig()
 	scripts/rig.sh check
 }
 
+# As upstream runs it: the part that looks at the running kernel. The part that boots
+# kernels of its own is the rig above.
+run_kselftest()
+{
+	local build=$OUT/build/kselftest
+
+	make --no-print-directory tree-keep KDUMP_LOCKED=1 >/dev/null || return
+	mkdir -p "$build"
+	env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS -u KERNEL make -s \
+		-C "$OUT/linux/tools/testing/selftests" O="$build" TARGETS=iommu/kdump \
+		TEST_PROGS= run_tests
+}
+
 run_page()
 {
 	scripts/setup.sh base page || return
@@ -64,6 +77,7 @@ part tools scripts/test-tree.py
 if [ -e tools/testing/selftests/iommu/kdump/kdump_rig.py ]; then
 	part rig run_rig
 	part page run_page
+	part kselftest run_kselftest
 else
 	skip rig "the test rig is not there"
 fi

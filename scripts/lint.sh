@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# lint.sh: what the kernel's own tools, and the shell's and Python's, say about
-# the files of the repository. Lines that match scripts/lint-exceptions are only
+# lint.sh: what the kernel's own tools (checkpatch, kernel-doc, sparse, W=1, the
+# semantic patches, the documentation build), and the shell's and Python's, say
+# about the files of the repository. Lines that match scripts/lint-exceptions are only
 # counted. Fails when there is any other.
 set -euo pipefail
 
@@ -29,7 +30,6 @@ report()
 # The files: new ones (as the tree has them), and all that a patch touches.
 mapfile -t new < <(scripts/tree.py files --new)
 mapfile -t all < <(scripts/tree.py files)
-mapfile -t patches < <(scripts/tree.py patches)
 mapfile -t own < <(find scripts .ci -type f ! -name '*.pyc')
 
 # of PATTERN FILE...: the files whose name matches
@@ -46,17 +46,19 @@ shells()
 	grep -lE '^#!.*\b(ba|da)?sh\b|shellcheck shell=' "$@" 2>/dev/null || true
 }
 
-# One line per finding, "path:line: LEVEL: type:WHAT: text".
+# On the patches as they are mailed: they have all new files in them. One line per
+# finding, "path:line: LEVEL: type:WHAT: text".
 checkpatch()
 {
-	local repo=$PWD
-	local command=(perl scripts/checkpatch.pl --strict --terse --show-types --no-summary)
+	local who=(env "GIT_COMMITTER_NAME=$(git config user.name || echo nobody)"
+		"GIT_COMMITTER_EMAIL=$(git config user.email || echo nobody@localhost)")
 
+	"${who[@]}" scripts/series.py >"$found/series.log" 2>&1 ||
+		die "make series fails: $(tail -n 1 "$found/series.log")"
 	pushd "$tree" >/dev/null
-	{
-		[ ${#new[@]} -eq 0 ] || "${command[@]}" -f "${new[@]}" || true
-		[ ${#patches[@]} -eq 0 ] || "${command[@]}" "${patches[@]/#/$repo/patches/}" || true
-	} | sed -E "s|^$repo/||; s/^([^:]+:[0-9]+: [A-Z]+):([A-Z_0-9]+): /\1: type:\2: /"
+	{ perl scripts/checkpatch.pl --strict --terse --show-types --no-summary --showfile \
+		"$OUT"/series/0*[1-9]-*.patch "$OUT"/series/0*[1-9]0-*.patch || true; } |
+		sed -E "s|^$OUT/||; s/^([^:]+:[0-9]+: [A-Z]+):([A-Z_0-9]+): /\1: type:\2: /" | sort -u
 	popd >/dev/null
 }
 
@@ -120,6 +122,43 @@ compiler()
 	done <"$found/touched"
 }
 
+# Each new header has to compile by itself.
+headers()
+{
+	local build=$tree/.lint header probe=$found/header.c
+	local flags
+
+	# The flags of any file that was compiled, without the file
+	flags=$(sed -n 's/^savedcmd_[^=]* := *gcc //p' "$build/drivers/iommu/kdump/.core.o.cmd" |
+		sed -E 's/ -o [^ ]+ .*//; s/ -Wp,-MMD,[^ ]+//')
+	[ -n "$flags" ] || die "drivers/iommu/kdump/core.o has not been built: see $OUT/build/lint.linux.log"
+	of '\.h$' "${new[@]}" | grep -vE '/(iommu_pt_foreign|kunit_iommu_foreign)\.h$' | while read -r header; do
+		echo "#include \"$tree/$header\"" >"$probe"
+		# shellcheck disable=SC2086
+		(cd "$build" && eval "gcc $flags -fsyntax-only $(printf %q "$probe")") 2>&1 |
+			grep -E 'error|warning' | head -n 1 | sed "s|^|$header: |" || true
+	done
+}
+
+# The semantic patches that come with the kernel, on the directories of new files.
+coccicheck()
+{
+	local build=$tree/.lint dir
+
+	of '\.c$' "${new[@]}" | xargs -r -n 1 dirname | grep -v '^tools/' | sort -u | while read -r dir; do
+		echo "semantic patches on $dir" >&2
+		env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS -u KERNEL make -s -C "$tree" O="$build" \
+			MODE=report J=1 coccicheck M="$dir" 2>/dev/null || true
+	done | grep -E '^[^ ]+\.[ch]:[0-9]+' | sed "s|^$tree/||; s|^\./||" |
+		grep -F -f <(printf '%s:\n' "${new[@]}") | sort -u || true
+}
+
+documentation()
+{
+	env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS -u KERNEL make -s -C "$tree" O="$OUT/build/doc" \
+		SPHINXDIRS=iommu htmldocs 2>&1 | grep -vE '^Using |^ *$' || true
+}
+
 checkpatch | report checkpatch
 kernel_doc | sort -u | report kernel-doc
 if command -v codespell >/dev/null; then
@@ -131,6 +170,14 @@ if command -v shellcheck >/dev/null; then
 fi
 python_compile | report python
 compiler | report compiler
+headers | report headers
+if command -v spatch >/dev/null; then
+	coccicheck | report coccicheck
+fi
+if command -v sphinx-build >/dev/null; then
+	mkdir -p "$OUT/build/doc"
+	documentation | report htmldocs
+fi
 
 total=$(cat "$found"/*.left | wc -l)
 echo "$total findings"

@@ -40,11 +40,13 @@ def git(directory, *args):
 
 
 def identity():
-    """Who sends the series."""
+    """Who sends the series, and signs it off."""
     found = {}
     for key in ("name", "email"):
-        value = subprocess.run(["git", "-C", str(REPO), "config", f"user.{key}"],
-                               stdout=subprocess.PIPE, text=True, check=False).stdout.strip()
+        value = os.environ.get(f"GIT_COMMITTER_{key.upper()}", "")
+        if not value:
+            value = subprocess.run(["git", "-C", str(REPO), "config", f"user.{key}"],
+                                   stdout=subprocess.PIPE, text=True, check=False).stdout.strip()
         if not value:
             raise Refusal(f"git does not know who you are: git config user.{key} ...")
         found[f"GIT_AUTHOR_{key.upper()}"] = found[f"GIT_COMMITTER_{key.upper()}"] = value
@@ -117,8 +119,6 @@ def check_messages(steps):
             problems.append(f"{name}: has no subject")
         elif len(lines) < 3 or lines[1]:
             problems.append(f"{name}: wants a subject, an empty line, and the reason")
-        if not any(line.startswith("Signed-off-by: ") for line in lines):
-            problems.append(f"{name}: has no Signed-off-by")
     for line in problems:
         print(f"note: {line}", file=sys.stderr)
 
@@ -195,7 +195,7 @@ def make_series():
             git(tree, "commit", "-q", "--allow-empty-message", "-F", str(Path(work, "message")))
 
         result = Path(work, "series")
-        git(tree, "format-patch", "-q", "--cover-letter", "--thread=shallow", "-o", str(result), "start")
+        git(tree, "format-patch", "-q", "--cover-letter", "--signoff", "--thread=shallow", "-o", str(result), "start")
         cover_letter(result / "0000-cover-letter.patch")
 
         # The proof: a second tree, made by git am alone.

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# For the scripts beside this file that build kernels in many ways: matrix.sh,
+# bisect.sh, regress.sh and bases.sh. Read lib.sh first.
+
+# The same input has to give the same objects, wherever and whenever it is built.
+export CCACHE_NOHASHDIR=1 LC_ALL=C
+CCACHE_BASEDIR=$(realpath "$OUT")
+export CCACHE_BASEDIR
+export KBUILD_BUILD_TIMESTAMP='1970-01-01 00:00:00 UTC' KBUILD_BUILD_VERSION=1
+export KBUILD_BUILD_USER=kdump KBUILD_BUILD_HOST=localhost
+
+JOBS=$(nproc)
+
+# Nothing that was said to the make above is meant for the kernel's.
+unset MAKEFLAGS MFLAGS MAKELEVEL LINUX LINUX_TARBALL FORCE PATCH FILES
+
+# kernel_make SOURCE BUILD ARCH COMPILER: set the array "make" to the command
+kernel_make()
+{
+	local launcher=
+
+	! command -v ccache >/dev/null || launcher='ccache '
+	make=(env -u OUT -u CACHE -u KERNEL -u SUITE -u CC -u KDUMP_LOCKED make -C "$1" "O=$2" "ARCH=$3" LOCALVERSION=)
+	case $4 in
+	clang-*)	make+=("LLVM=-${4#clang-}" "CC=$launcher$4" "HOSTCC=${launcher}gcc") ;;
+	*-gcc)		make+=("CROSS_COMPILE=${4%gcc}" "CC=$launcher$4" "HOSTCC=${launcher}gcc") ;;
+	*)		make+=("CC=$launcher$4" "HOSTCC=${launcher}gcc") ;;
+	esac
+}
+
+# fragment NAME: the file that a name in a configuration stands for
+fragment()
+{
+	local here
+
+	here=$(realpath "$(dirname "${BASH_SOURCE[0]}")")
+	case $1 in
+	rig)	echo "$OUT/linux/tools/testing/selftests/iommu/kdump/config" ;;
+	kunit)	echo "$OUT/linux/drivers/iommu/kdump/.kunitconfig" ;;
+	*)	echo "$here/configs/$1.config" ;;
+	esac
+}
+
+# lost_options CONFIG-FILE OPTION...: those that are not as they were asked for
+lost_options()
+{
+	local config=$1 option
+
+	shift
+	for option in "$@"; do
+		option=CONFIG_${option#CONFIG_}
+		case $option in
+		*=n)	! grep -q "^${option%%=*}=" "$config" ;;
+		*)	grep -qxF "$option" "$config" ;;
+		esac || echo "${option#CONFIG_}"
+	done
+}
+
+# configure BUILD LOG CONFIG OPTION...: CONFIG is a target of the kernel's make
+# and fragments on top of it (tinyconfig+rig). Ends with 1 and the line that says
+# why if that did not give the options. Wants the array "make".
+configure()
+{
+	local build=$1 log=$2 config=$3 part lost
+
+	shift 3
+	mkdir -p "$build"
+	cp "$build/.config" "$build/.config.before" 2>/dev/null || true
+	if ! "${make[@]}" "${config%%+*}" >"$log" 2>&1; then
+		echo "make ${config%%+*} failed: $(tail -n 1 "$log")"
+		return 1
+	fi
+	while [[ $config == *+* ]]; do
+		config=${config#*+}
+		part=$(fragment "${config%%+*}")
+		if ! grep -E '^CONFIG_[A-Za-z0-9_]+=' "$part" >>"$build/.config"; then
+			echo "no options in $part"
+			return 1
+		fi
+	done
+	# The last setting of an option counts.
+	[ $# -eq 0 ] || printf 'CONFIG_%s\n' "${@#CONFIG_}" >>"$build/.config"
+	if ! "${make[@]}" olddefconfig >>"$log" 2>&1; then
+		echo "make olddefconfig failed: $(tail -n 1 "$log")"
+		return 1
+	fi
+	lost=$(lost_options "$build/.config" "$@" | paste -sd ' ')
+	# Without news the time stamp stays, or everything would be looked at again.
+	if cmp -s "$build/.config" "$build/.config.before"; then
+		mv "$build/.config.before" "$build/.config"
+	fi
+	if [ -n "$lost" ]; then
+		echo "configuration has not kept $lost"
+		return 1
+	fi
+}
+
+# compiled LOG: how many objects a build has made so far
+compiled()
+{
+	echo "$(grep -cE '^  (CC|AS|CC \[M\]) ' "$1" || true) objects"
+}
+
+# watch PID WHAT COMMAND...: say how far a process in the background is, with
+# the line that COMMAND prints; ends with the status of the process
+watch()
+{
+	local pid=$1 what=$2 start=$SECONDS shown=$SECONDS every=30
+
+	shift 2
+	[ ! -t 1 ] || every=2
+	while kill -0 "$pid" 2>/dev/null; do
+		if ((SECONDS - shown >= every)); then
+			if [ -t 1 ]; then
+				printf '\r\033[K%s: %s, %s ' "$what" "$("$@")" "$(elapsed "$start")"
+			else
+				echo "$what: $("$@"), $(elapsed "$start")"
+			fi
+			shown=$SECONDS
+		fi
+		sleep 0.5
+	done
+	[ ! -t 1 ] || printf '\r\033[K'
+	wait "$pid"
+}
+
+# A run that is interrupted ends what it has started. Call it in the foreground.
+stop_children()
+{
+	local pids
+
+	pids=$(jobs -p)
+	# shellcheck disable=SC2086
+	[ -z "$pids" ] || kill $pids 2>/dev/null || true
+}
+trap stop_children EXIT
+trap 'exit 130' INT TERM HUP
+
+# found_warnings LOG: warnings and errors, with paths as the source tree has them
+found_warnings()
+{
+	{ grep -hE '^[^ ]+:[0-9]+(:[0-9]+)?: (warning|error|fatal error)|^(ld|[^ ]*: in function|[^ ]*-ld): |undefined reference|^WARNING: modpost|^ERROR: modpost|\*\*\* ' "$1" || true; } |
+		sed -E "s|^(\.\./)+||; s|$OUT/[^/]*/||g" | sort -u
+}
+
+# without_lines: leave the line numbers out, which move with every edit
+without_lines()
+{
+	sed -E 's/:[0-9]+(:[0-9]+)?:/:/'
+}
+
+# tree_stamp DIR: changes when a source file of the tree does
+tree_stamp()
+{
+	(cd "$1" && find . \( -path ./.build -o -path ./.lint -o -path ./.git -o -path ./Documentation \) -prune -o \
+		-type f -printf '%P %s %T@\n' | sort | sha256sum)
+}
+
+# print_table FILE: lines with tabs between the columns, the first one the head
+print_table()
+{
+	awk -F '\t' '
+		{ for (i = 1; i <= NF; i++) { cell[NR, i] = $i; if (length($i) > w[i]) w[i] = length($i) }
+		  if (NF > n) n = NF }
+		END { for (r = 1; r <= NR; r++) {
+			line = ""
+			for (i = 1; i <= n; i++) line = line sprintf(i < n ? "%-" w[i] "s  " : "%s", cell[r, i])
+			sub(/ +$/, "", line); print line } }' "$1"
+}
