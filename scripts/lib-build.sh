@@ -11,7 +11,6 @@ export CCACHE_BASEDIR
 export KBUILD_BUILD_TIMESTAMP='1970-01-01 00:00:00 UTC' KBUILD_BUILD_VERSION=1
 export KBUILD_BUILD_USER=kdump KBUILD_BUILD_HOST=localhost
 
-JOBS=$(nproc)
 
 # Nothing that was said to the make above is meant for the kernel's.
 unset MAKEFLAGS MFLAGS MAKELEVEL LINUX LINUX_TARBALL FORCE PATCH FILES
@@ -142,7 +141,7 @@ trap 'exit 130' INT TERM HUP
 found_warnings()
 {
 	{ grep -hE '^[^ ]+:[0-9]+(:[0-9]+)?: (warning|error|fatal error)|^(ld|[^ ]*: in function|[^ ]*-ld): |undefined reference|^WARNING: modpost|^ERROR: modpost|\*\*\* ' "$1" || true; } |
-		sed -E "s|^(\.\./)+||; s|$OUT/[^/]*/||g" | sort -u
+		sed -E "s,^((\.\./)+|$OUT/)((linux|base|bisect)/)?,," | sort -u
 }
 
 # without_lines: leave the line numbers out, which move with every edit

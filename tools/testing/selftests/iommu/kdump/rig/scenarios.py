@@ -623,6 +623,7 @@ class Vfio(Streams):
     crash_options = ("iommu.kdump_grace=never",)
     control_shows = ("faults", "crash_hits", "shared_iova_pages")
     PLACES = ("addr=5", "addr=6", "addr=7")
+    OWNERS_PAGE = 0x100         # what guest/vfio_owner.c maps
     STEPS = {
         ("boot", "0000:00:05.0"): "inherited",
         ("boot", "0000:00:06.0"): "inherited",
@@ -639,6 +640,17 @@ class Vfio(Streams):
         if variant.mode == "v1-no-intremap":
             return "VFIO refuses devices whose interrupts are not remapped"
         return Scenario.why_not(self, variant, qemu)
+
+    def on_request(self, request, run):
+        if request not in ("owned", "returned"):
+            raise KeyError(request)
+        reader = run.tables_now()
+        device = trace.requester("00:05.0")
+        found = reader.mappings().get(device, tables.NOTHING)
+        if request == "owned" and list(found.pages()) != [self.OWNERS_PAGE]:
+            run.errors.append("the owner's page is not all that is mapped")
+        if request == "returned" and len(found):
+            run.errors.append("something is mapped after the owner has gone")
 
 
 # -- tables that the host forges, just before the panic ----------------------------

@@ -39,9 +39,11 @@ crash() {
 	owner=$!
 	sleep 1
 	note owned $owned
+	ask_host owned
 	wait $owner || give_up "no owner"
 	ask_host may-fault end
 	note returned $owned
+	ask_host returned
 
 	unbind_driver $owned
 	bind_driver snd_hda_intel $owned
