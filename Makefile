@@ -12,6 +12,7 @@ export OUT   := $(CURDIR)/out
 export CACHE ?= $(OUT)/cache
 
 export LINUX LINUX_TARBALL FORCE PATCH FILES
+export N SEED MUTANTS FILTER
 export PYTHONDONTWRITEBYTECODE := 1
 
 RIG := scripts/rig.sh
@@ -20,7 +21,7 @@ RIG := scripts/rig.sh
 .NOTPARALLEL:
 
 LOCKED := setup tree pull status kernel kernel-mainline demo compare check \
-	  check-tools series lint clean
+	  check-tools mutate fuzz series lint clean
 # The KUnit tests come with a script of their own.
 LOCKED += $(patsubst scripts/%.sh,%,$(wildcard scripts/kunit.sh))
 .PHONY: help apply unapply kunit $(LOCKED)
@@ -29,6 +30,7 @@ help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## ./ { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo '  LINUX=dir, LINUX_TARBALL=file    "make tree" takes its kernel source from there'
+	@echo '  FILTER=glob                      "make kunit" runs only these tests'
 	@echo '  PATCH=name [FILES="file ..."]    "make pull" puts edits into this patch'
 	@echo '  FORCE=1                          go on where a target has refused to'
 
@@ -75,6 +77,12 @@ check-tools: setup ## test the repository's own tools (seconds)
 
 kunit: tree-keep ## run the KUnit tests
 	@scripts/kunit.sh
+
+mutate: tree-keep ## break the code on purpose, one line at a time: MUTANTS=pattern
+	@scripts/mutate.sh
+
+fuzz: tree-keep ## corrupted tables in any number: N=number, SEED=n to repeat a run
+	@scripts/fuzz.sh
 
 check: setup ## run every test there is
 	@scripts/check.sh

@@ -37,12 +37,21 @@ enum kunit_iommu_mode {
 };
 
 /**
+ * enum kunit_iommu_format - page tables that hardware understands
+ * @KUNIT_IOMMU_VTDSS: second stage of VT-d
+ * @KUNIT_IOMMU_AMDV1: host tables of the AMD IOMMU
+ */
+enum kunit_iommu_format {
+	KUNIT_IOMMU_VTDSS,
+	KUNIT_IOMMU_AMDV1,
+};
+
+/**
  * struct kunit_iommu_entry - context entry of a requester ID
  * @mode: kind of translation
  * @levels: levels of the page table, 3 to 5
  * @id: domain ID, tags what the IOTLB holds
- * @root: physical address of the top table, in the format of the VT-d second
- *        stage
+ * @root: physical address of the top table
  */
 struct kunit_iommu_entry {
 	enum kunit_iommu_mode mode;
@@ -65,6 +74,9 @@ enum kunit_iommu_step {
 
 /**
  * struct kunit_iommu_config - how an IOMMU is to be
+ * @format: of all page tables
+ * @pci: its devices are PCI devices, with a configuration space. Only one such
+ *       IOMMU at a time can be registered.
  * @off: it does not translate before it is registered
  * @def_domain_type: what the driver insists on for default domains, or 0
  * @step: called after each thing that the driver does to hardware, to do DMA at
@@ -72,6 +84,8 @@ enum kunit_iommu_step {
  * @priv: for @step
  */
 struct kunit_iommu_config {
+	enum kunit_iommu_format format;
+	bool pci;
 	bool off;
 	unsigned int def_domain_type;
 	void (*step)(struct kunit_iommu *iommu, enum kunit_iommu_step step);

@@ -65,8 +65,6 @@ struct iommu_kdump_tables {
  * @a: as filled in by &iommu_ops.inherit_tables
  * @b: another one
  *
- * For drivers whose devices have several requester IDs, which must agree.
- *
  * Return: true if hardware does the same with the DMA of both.
  */
 static inline bool iommu_kdump_same_tables(const struct iommu_kdump_tables *a,
@@ -80,6 +78,23 @@ static inline bool iommu_kdump_same_tables(const struct iommu_kdump_tables *a,
 }
 
 /**
+ * iommu_kdump_add_tables() - Another requester ID of the same device
+ * @tables: what its other requester IDs lead to, IOMMU_KDUMP_NONE before the first
+ * @one: what this one leads to
+ *
+ * For &iommu_ops.inherit_tables of drivers whose devices have several.
+ *
+ * Return: 0, -EUCLEAN if one device has two translations, which no kernel sets up.
+ */
+static inline int iommu_kdump_add_tables(struct iommu_kdump_tables *tables,
+					 const struct iommu_kdump_tables *one)
+{
+	if (tables->type == IOMMU_KDUMP_NONE)
+		*tables = *one;
+	return iommu_kdump_same_tables(tables, one) ? 0 : -EUCLEAN;
+}
+
+/**
  * struct iommu_kdump_ids - domain IDs (or ASIDs) of the crashed kernel
  * @ida: the allocator that they are kept from
  * @users: number of old entries that lead to an ID, by ID
@@ -88,6 +103,19 @@ struct iommu_kdump_ids {
 	struct ida *ida;
 	struct xarray users;
 };
+
+/**
+ * struct iommu_kdump_refused - requester IDs whose old entries were refused
+ * @rids: bitmap of them, NULL if there is none
+ * @all: all of them, or there was no memory to tell which
+ */
+struct iommu_kdump_refused {
+	unsigned long *rids;
+	bool all;
+};
+
+/* So many faults, and the requester ID faults silently from then on */
+#define IOMMU_KDUMP_FAULTS	16
 
 #ifdef CONFIG_IOMMU_KDUMP
 
@@ -106,6 +134,13 @@ void iommu_kdump_ids_destroy(struct iommu_kdump_ids *ids);
 int iommu_kdump_get_id(struct iommu_kdump_ids *ids, u32 id);
 void iommu_kdump_put_id(struct iommu_kdump_ids *ids, u32 id);
 bool iommu_kdump_free_ids(struct iommu_kdump_ids *ids);
+
+/* Requester IDs whose entries were refused */
+void iommu_kdump_refuse(struct iommu_kdump_refused *refused, u16 first,
+			unsigned int nr);
+bool iommu_kdump_was_refused(const struct iommu_kdump_refused *refused,
+			     u16 rid);
+void iommu_kdump_forget_refused(struct iommu_kdump_refused *refused);
 
 /* For &iommu_ops.reserve_old_iova */
 int iommu_kdump_report_mapping(struct iommu_kdump_report *report, u64 iova,

@@ -7,17 +7,47 @@
 #include <linux/dma-mapping.h>
 #include <linux/io.h>
 #include <linux/iommu.h>
+#include <linux/pci-ats.h>
+#include <linux/pci.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 
 #include <kunit/iommu.h>
 #include <kunit/test.h>
 
+struct kind {
+	const char *name;
+	enum kunit_iommu_format format;
+	bool pci;
+};
+
+static const struct kind kinds[] = {
+	{ "vtdss", KUNIT_IOMMU_VTDSS, false },
+	{ "amdv1", KUNIT_IOMMU_AMDV1, false },
+	{ "vtdss-pci", KUNIT_IOMMU_VTDSS, true },
+	{ "amdv1-pci", KUNIT_IOMMU_AMDV1, true },
+};
+
+KUNIT_ARRAY_PARAM_DESC(kind, kinds, name);
+
+static const struct kind *kind_of(struct kunit *test)
+{
+	return test->param_value ?: &kinds[0];
+}
+
 static struct kunit_iommu *create(struct kunit *test,
 				  const struct kunit_iommu_config *config)
 {
-	struct kunit_iommu *iommu = kunit_iommu_create(test, config);
+	struct kunit_iommu_config all = {};
+	struct kunit_iommu *iommu;
 
+	if (config)
+		all = *config;
+	all.format = kind_of(test)->format;
+	all.pci = kind_of(test)->pci;
+	iommu = kunit_iommu_create(test, &all);
+	if (PTR_ERR_OR_ZERO(iommu) == -EOPNOTSUPP)
+		kunit_skip(test, "no PCI devices of the kind that are made up");
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, iommu);
 	return iommu;
 }
@@ -342,19 +372,412 @@ static void test_steps(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, steps_seen[KUNIT_IOMMU_IOTLB_FLUSHED], 1);
 }
 
+/* Without any configuration it is an IOMMU as most of them are */
+static void test_defaults(struct kunit *test)
+{
+	struct kunit_iommu *iommu = kunit_iommu_create(test, NULL);
+	struct kunit_iommu_entry entry;
+	struct device *dev;
+	u32 rid;
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, iommu);
+	KUNIT_EXPECT_PTR_EQ(test, kunit_iommu_priv(iommu), NULL);
+	for (rid = 0; rid < KUNIT_IOMMU_NUM_RIDS; rid++) {
+		kunit_iommu_get_entry(iommu, rid, &entry);
+		KUNIT_EXPECT_EQ(test, entry.mode, KUNIT_IOMMU_BLOCKED);
+	}
+	dev = add(test, iommu, 0, 3);
+	KUNIT_EXPECT_FALSE(test, dev_is_pci(dev));
+	KUNIT_EXPECT_EQ(test, kunit_iommu_stats(iommu)->domains, 0);
+	KUNIT_ASSERT_EQ(test, kunit_iommu_register(iommu), 0);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_stats(iommu)->domains, 1);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_stats(iommu)->attached, 1);
+	KUNIT_EXPECT_GE(test, kunit_iommu_stats(iommu)->entry_writes, 1);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_stats(iommu)->walked, 0);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_stats(iommu)->released, 0);
+}
+
+static void test_priv(struct kunit *test)
+{
+	struct kunit_iommu_config config = { .priv = test };
+
+	KUNIT_EXPECT_PTR_EQ(test, kunit_iommu_priv(create(test, &config)), test);
+}
+
+/* What makes no sense is refused, and leaves nothing behind */
+static void test_bad_arguments(struct kunit *test)
+{
+	const u32 rids[] = { 1, KUNIT_IOMMU_NUM_RIDS, 2 };
+	struct kunit_iommu *iommu = create(test, NULL);
+	phys_addr_t phys;
+	unsigned int i;
+
+	KUNIT_EXPECT_EQ(test, PTR_ERR(kunit_iommu_add_device(iommu, 0, rids, 0)),
+			-EINVAL);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(kunit_iommu_add_device(iommu, 0, rids, 2)),
+			-EINVAL);
+	KUNIT_EXPECT_EQ(test,
+			PTR_ERR(kunit_iommu_add_device(iommu, 0, rids,
+						       ARRAY_SIZE(rids))),
+			-EINVAL);
+	KUNIT_EXPECT_EQ(test,
+			kunit_iommu_dma(iommu, KUNIT_IOMMU_NUM_RIDS, SZ_1M,
+					false, &phys), -EFAULT);
+	for (i = 0; i < 4; i++)
+		KUNIT_EXPECT_EQ(test,
+				kunit_iommu_add_resv_region(iommu, i * SZ_1M,
+							    SZ_64K, false), 0);
+	KUNIT_EXPECT_EQ(test,
+			kunit_iommu_add_resv_region(iommu, SZ_16M, SZ_64K,
+						    false), -ENOSPC);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_register(iommu), 0);
+}
+
+/* Everything is as it was in the beginning */
+static void test_reset(struct kunit *test)
+{
+	struct kunit_iommu *iommu = create(test, NULL);
+	struct kunit_iommu_entry entry;
+	void *buf = page(test);
+	unsigned int i;
+
+	for (i = 0; i < 3; i++) {
+		struct device *dev = add(test, iommu, 0, 3);
+		phys_addr_t phys;
+		dma_addr_t iova;
+
+		kunit_iommu_fail_attach(iommu, 0);
+		KUNIT_ASSERT_EQ(test, kunit_iommu_register(iommu), 0);
+		KUNIT_ASSERT_EQ(test, kunit_iommu_bind(dev, NULL), 0);
+		iova = dma_map_single(dev, buf, PAGE_SIZE, DMA_BIDIRECTIONAL);
+		KUNIT_ASSERT_FALSE(test, dma_mapping_error(dev, iova));
+		expect_dma(test, dev, iova, true, buf);
+		kunit_iommu_get_entry(iommu, 3, &entry);
+		KUNIT_EXPECT_TRUE(test,
+				  kunit_iommu_cached(iommu, entry.id, iova));
+		dma_unmap_single(dev, iova, PAGE_SIZE, DMA_BIDIRECTIONAL);
+		kunit_iommu_fail_attach(iommu, 1);
+
+		kunit_iommu_reset(iommu);
+		KUNIT_EXPECT_FALSE(test,
+				   kunit_iommu_cached(iommu, entry.id, iova));
+		KUNIT_EXPECT_EQ(test, kunit_iommu_stats(iommu)->attached, 0);
+		KUNIT_EXPECT_EQ(test, kunit_iommu_stats(iommu)->domains, 0);
+		kunit_iommu_get_entry(iommu, 3, &entry);
+		KUNIT_EXPECT_EQ(test, entry.mode, KUNIT_IOMMU_BLOCKED);
+		KUNIT_EXPECT_EQ(test, kunit_iommu_dma(iommu, 3, iova, true,
+						      &phys), -EFAULT);
+	}
+}
+
+/* It does not translate before its driver is there, then it does */
+static void test_off(struct kunit *test)
+{
+	struct kunit_iommu_config config = { .off = true };
+	struct kunit_iommu *iommu = create(test, &config);
+	struct device *dev = add(test, iommu, 0, 3);
+	void *buf = page(test);
+
+	expect_dma(test, dev, virt_to_phys(buf), true, buf);
+	KUNIT_ASSERT_EQ(test, kunit_iommu_register(iommu), 0);
+	expect_fault(test, dev, virt_to_phys(buf), true);
+	kunit_iommu_reset(iommu);
+	dev = add(test, iommu, 0, 3);
+	expect_dma(test, dev, virt_to_phys(buf), true, buf);
+}
+
+/* Pages of all kinds, and IOVAs for which a table may have to grow first */
+static void test_page_sizes(struct kunit *test)
+{
+	static const u64 iovas[] = { SZ_1G, BIT_ULL(38), BIT_ULL(40),
+				     BIT_ULL(47) };
+	static const u64 sizes[] = { SZ_4K, SZ_8K, SZ_16K, SZ_64K, SZ_1M, SZ_2M,
+				     SZ_4M, SZ_1G };
+	struct kunit_iommu *iommu = create(test, NULL);
+	struct device *dev = add(test, iommu, 0, 3);
+	struct iommu_domain *domain;
+	unsigned int i, j;
+
+	KUNIT_ASSERT_EQ(test, kunit_iommu_register(iommu), 0);
+	domain = iommu_get_domain_for_dev(dev);
+	for (i = 0; i < ARRAY_SIZE(iovas); i++) {
+		for (j = 0; j < ARRAY_SIZE(sizes); j++) {
+			u64 iova = iovas[i] + sizes[j], to = SZ_4G + sizes[j];
+			phys_addr_t phys = 0;
+
+			KUNIT_ASSERT_EQ(test,
+					iommu_map(domain, iova, to, sizes[j],
+						  IOMMU_READ, GFP_KERNEL), 0);
+			KUNIT_EXPECT_EQ(test,
+					kunit_iommu_dma(iommu, 3,
+							iova + sizes[j] - 8,
+							false, &phys), 0);
+			KUNIT_EXPECT_EQ(test, phys, to + sizes[j] - 8);
+			expect_fault(test, dev, iova, true);
+			expect_fault(test, dev, iova - 8, false);
+			expect_fault(test, dev, iova + sizes[j], false);
+			KUNIT_EXPECT_EQ(test,
+					iommu_unmap(domain, iova, sizes[j]),
+					sizes[j]);
+			expect_fault(test, dev, iova + sizes[j] - 8, false);
+		}
+	}
+}
+
+/* Memory that the kernel does not know, and tables that lead out of it */
+static void test_memory(struct kunit *test)
+{
+	bool amd = kind_of(test)->format == KUNIT_IOMMU_AMDV1;
+	const u64 both = amd ? BIT_ULL(0) | BIT_ULL(61) | BIT_ULL(62) : 3;
+	const u64 large = amd ? 0 : BIT_ULL(7), base = BIT_ULL(43);
+	struct kunit_iommu_entry entry = {
+		.mode = KUNIT_IOMMU_PAGING,
+		.levels = 3,
+		.id = 5,
+		.root = base,
+	};
+	struct kunit_iommu *iommu = create(test, NULL);
+	u64 *table = kunit_kzalloc(test, 2 * PAGE_SIZE, GFP_KERNEL);
+	phys_addr_t phys = 0;
+	u32 rid;
+
+	KUNIT_ASSERT_NOT_NULL(test, table);
+	kunit_iommu_set_memory(iommu, base, table, 2 * PAGE_SIZE);
+	/* 1G page; table of a 2M page; outside; nothing */
+	table[0] = SZ_1G | both | large;
+	table[1] = (base + PAGE_SIZE) | both | (amd ? 2 << 9 : 0);
+	table[2] = (base + SZ_1G) | both | (amd ? 2 << 9 : 0);
+	table[512 + 3] = SZ_2M | both | large;
+	kunit_iommu_set_entry(iommu, 3, &entry);
+
+	KUNIT_EXPECT_EQ(test, kunit_iommu_dma(iommu, 3, SZ_16M, true, &phys), 0);
+	KUNIT_EXPECT_EQ(test, phys, SZ_1G + SZ_16M);
+	KUNIT_EXPECT_EQ(test,
+			kunit_iommu_dma(iommu, 3, SZ_1G + 3 * SZ_2M + 8, true,
+					&phys), 0);
+	KUNIT_EXPECT_EQ(test, phys, SZ_2M + 8);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_dma(iommu, 3, SZ_1G, true, &phys),
+			-EFAULT);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_dma(iommu, 3, SZ_2G, true, &phys),
+			-EFAULT);
+	KUNIT_EXPECT_EQ(test,
+			kunit_iommu_dma(iommu, 3, 3ULL << 30, true, &phys),
+			-EFAULT);
+	/* Wider than the table */
+	KUNIT_EXPECT_EQ(test,
+			kunit_iommu_dma(iommu, 3, BIT_ULL(39), true, &phys),
+			-EFAULT);
+	/* Entries that hardware does not accept */
+	for (rid = 4; rid < 7; rid++) {
+		struct kunit_iommu_entry bad = entry;
+
+		bad.id = rid + 2;
+		if (rid == 4)
+			bad.levels = 2;
+		else if (rid == 5)
+			bad.levels = 6;
+		else
+			bad.mode = KUNIT_IOMMU_NESTED;
+		kunit_iommu_set_entry(iommu, rid, &bad);
+		KUNIT_EXPECT_EQ(test,
+				kunit_iommu_dma(iommu, rid, SZ_16M, true,
+						&phys), -EFAULT);
+	}
+	/* What is read once is known from then on */
+	KUNIT_EXPECT_TRUE(test, kunit_iommu_cached(iommu, 5, SZ_16M));
+	KUNIT_EXPECT_FALSE(test, kunit_iommu_cached(iommu, 5, SZ_16M + SZ_4K));
+	KUNIT_EXPECT_FALSE(test, kunit_iommu_cached(iommu, 6, SZ_16M));
+	table[0] = 0;
+	KUNIT_EXPECT_EQ(test, kunit_iommu_dma(iommu, 3, SZ_16M, true, &phys), 0);
+	KUNIT_EXPECT_EQ(test,
+			kunit_iommu_dma(iommu, 3, SZ_16M + SZ_4K, true, &phys),
+			-EFAULT);
+}
+
+/* Tables of AMD say of what level the next one is */
+static void test_amdv1_levels(struct kunit *test)
+{
+	const u64 pr = BIT_ULL(0), both = BIT_ULL(61) | BIT_ULL(62);
+	struct kunit_iommu_config config = { .format = KUNIT_IOMMU_AMDV1 };
+	struct kunit_iommu_entry entry = {
+		.mode = KUNIT_IOMMU_PAGING,
+		.levels = 3,
+		.id = 5,
+		.root = BIT_ULL(43),
+	};
+	struct kunit_iommu *iommu = kunit_iommu_create(test, &config);
+	u64 *table = kunit_kzalloc(test, 2 * PAGE_SIZE, GFP_KERNEL);
+	phys_addr_t phys = 0;
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, iommu);
+	KUNIT_ASSERT_NOT_NULL(test, table);
+	kunit_iommu_set_memory(iommu, entry.root, table, 2 * PAGE_SIZE);
+	/* Two levels down, up again, without the present bit */
+	table[0] = (entry.root + PAGE_SIZE) | pr | both | 1 << 9;
+	table[1] = (entry.root + PAGE_SIZE) | pr | both | 3 << 9;
+	table[2] = SZ_1G | both;
+	/* 64K */
+	memset64(table + 512 + 16, (SZ_1G | SZ_64K | 0x7000) | pr | both | 7 << 9,
+		 16);
+	kunit_iommu_set_entry(iommu, 3, &entry);
+	KUNIT_EXPECT_EQ(test,
+			kunit_iommu_dma(iommu, 3, SZ_64K + SZ_32K + 8, true,
+					&phys), 0);
+	KUNIT_EXPECT_EQ(test, phys, SZ_1G + SZ_64K + SZ_32K + 8);
+	/* The bits that are skipped are not zero */
+	KUNIT_EXPECT_EQ(test,
+			kunit_iommu_dma(iommu, 3, SZ_2M + SZ_64K, true, &phys),
+			-EFAULT);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_dma(iommu, 3, SZ_1G, true, &phys),
+			-EFAULT);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_dma(iommu, 3, SZ_2G, true, &phys),
+			-EFAULT);
+}
+
+/* The last one of those who share a requester ID turns off the light */
+static void test_shared_rid_order(struct kunit *test)
+{
+	struct kunit_iommu *iommu = create(test, NULL);
+	const u32 rids[] = { 1, 2 };
+	struct device *a = add(test, iommu, 0, 1), *b;
+	struct kunit_iommu_entry one, two;
+	void *buf = page(test);
+	phys_addr_t phys;
+	dma_addr_t iova;
+
+	b = kunit_iommu_add_device(iommu, 0, rids, 2);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, b);
+	KUNIT_ASSERT_EQ(test, kunit_iommu_register(iommu), 0);
+	KUNIT_EXPECT_PTR_EQ(test, a->iommu_group, b->iommu_group);
+	iova = dma_map_single(a, buf, PAGE_SIZE, DMA_BIDIRECTIONAL);
+	KUNIT_ASSERT_FALSE(test, dma_mapping_error(a, iova));
+	KUNIT_EXPECT_EQ(test, kunit_iommu_dma(iommu, 2, iova, true, &phys), 0);
+
+	/* Only what is not shared is blocked, caches included */
+	kunit_iommu_remove_device(b);
+	kunit_iommu_get_entry(iommu, 1, &one);
+	kunit_iommu_get_entry(iommu, 2, &two);
+	KUNIT_EXPECT_EQ(test, one.mode, KUNIT_IOMMU_PAGING);
+	KUNIT_EXPECT_EQ(test, two.mode, KUNIT_IOMMU_BLOCKED);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_dma(iommu, 2, iova, true, &phys),
+			-EFAULT);
+	expect_dma(test, a, iova, true, buf);
+	dma_unmap_single(a, iova, PAGE_SIZE, DMA_BIDIRECTIONAL);
+	kunit_iommu_remove_device(a);
+	kunit_iommu_get_entry(iommu, 1, &one);
+	KUNIT_EXPECT_EQ(test, one.mode, KUNIT_IOMMU_BLOCKED);
+}
+
+/* IOVAs that firmware keeps for itself are not handed out */
+static void test_reserved_region(struct kunit *test)
+{
+	struct kunit_iommu *iommu = create(test, NULL);
+	struct device *dev = add(test, iommu, 0, 3);
+	void *buf = page(test);
+	dma_addr_t iova;
+
+	KUNIT_ASSERT_EQ(test,
+			kunit_iommu_add_resv_region(iommu, SZ_2G, SZ_2G, false),
+			0);
+	KUNIT_ASSERT_EQ(test, kunit_iommu_register(iommu), 0);
+	iova = dma_map_single(dev, buf, PAGE_SIZE, DMA_BIDIRECTIONAL);
+	KUNIT_ASSERT_FALSE(test, dma_mapping_error(dev, iova));
+	KUNIT_EXPECT_LT(test, iova, SZ_2G);
+	expect_dma(test, dev, iova, true, buf);
+	expect_fault(test, dev, SZ_2G, false);
+	dma_unmap_single(dev, iova, PAGE_SIZE, DMA_BIDIRECTIONAL);
+}
+
+/* Instances do not know of each other */
+static void test_two_iommus(struct kunit *test)
+{
+	struct kunit_iommu *one = create(test, NULL);
+	struct kunit_iommu *two = kunit_iommu_create(test, NULL);
+	struct device *a = add(test, one, 0, 3), *b;
+	void *buf = page(test);
+	phys_addr_t phys;
+	dma_addr_t iova;
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, two);
+	b = add(test, two, 0, 3);
+	KUNIT_ASSERT_EQ(test, kunit_iommu_register(one), 0);
+	KUNIT_EXPECT_PTR_EQ(test, b->iommu_group, NULL);
+	KUNIT_ASSERT_EQ(test, kunit_iommu_register(two), 0);
+	KUNIT_EXPECT_PTR_NE(test, a->iommu_group, b->iommu_group);
+	iova = dma_map_single(a, buf, PAGE_SIZE, DMA_BIDIRECTIONAL);
+	KUNIT_ASSERT_FALSE(test, dma_mapping_error(a, iova));
+	expect_dma(test, a, iova, true, buf);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_dma(two, 3, iova, true, &phys),
+			-EFAULT);
+	dma_unmap_single(a, iova, PAGE_SIZE, DMA_BIDIRECTIONAL);
+}
+
+/* A PCI device is one, as far as the PCI core can tell */
+static void test_pci(struct kunit *test)
+{
+	struct kunit_iommu_config config = { .pci = true };
+	struct kunit_iommu *iommu = kunit_iommu_create(test, &config);
+	struct device *a, *b;
+	struct pci_dev *pdev;
+	u16 command = 0;
+
+	if (PTR_ERR_OR_ZERO(iommu) == -EOPNOTSUPP)
+		kunit_skip(test, "no PCI devices of the kind that are made up");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, iommu);
+	a = add(test, iommu, 0, 1);
+	b = add(test, iommu, 1, 2);
+	KUNIT_ASSERT_TRUE(test, dev_is_pci(a) && dev_is_pci(b));
+	pdev = to_pci_dev(a);
+	KUNIT_EXPECT_NE(test, pdev->devfn, to_pci_dev(b)->devfn);
+	KUNIT_EXPECT_FALSE(test, pci_is_bridge(pdev));
+	KUNIT_EXPECT_TRUE(test, pci_ats_supported(pdev));
+	KUNIT_ASSERT_EQ(test, kunit_iommu_register(iommu), 0);
+	KUNIT_EXPECT_PTR_NE(test, a->iommu_group, NULL);
+
+	/* It was busy before, a reset ends that */
+	pci_read_config_word(pdev, PCI_COMMAND, &command);
+	KUNIT_EXPECT_TRUE(test, command & PCI_COMMAND_MASTER);
+	KUNIT_EXPECT_EQ(test, pcie_reset_flr(pdev, PCI_RESET_DO_RESET), 0);
+	pci_read_config_word(pdev, PCI_COMMAND, &command);
+	KUNIT_EXPECT_EQ(test, command, 0);
+	pci_set_master(pdev);
+	pci_read_config_word(pdev, PCI_COMMAND, &command);
+	KUNIT_EXPECT_EQ(test, command, PCI_COMMAND_MASTER);
+	pci_read_config_word(to_pci_dev(b), PCI_COMMAND, &command);
+	KUNIT_EXPECT_TRUE(test, command & PCI_COMMAND_MEMORY);
+
+	/* Its place can be taken by another one */
+	KUNIT_EXPECT_TRUE(test, pci_device_is_present(pdev));
+	kunit_iommu_remove_device(a);
+	a = add(test, iommu, 0, 1);
+	KUNIT_EXPECT_PTR_NE(test, a->iommu_group, NULL);
+}
+
 static struct kunit_case iommu_test_cases[] = {
-	KUNIT_CASE(test_map_unmap),
-	KUNIT_CASE(test_permissions),
-	KUNIT_CASE(test_groups),
-	KUNIT_CASE(test_shared_rid),
-	KUNIT_CASE(test_two_rids),
-	KUNIT_CASE(test_stale_caches),
-	KUNIT_CASE(test_identity),
-	KUNIT_CASE(test_bind),
-	KUNIT_CASE(test_ownership),
-	KUNIT_CASE(test_direct_region),
-	KUNIT_CASE(test_late_device),
-	KUNIT_CASE(test_steps),
+	KUNIT_CASE_PARAM(test_map_unmap, kind_gen_params),
+	KUNIT_CASE_PARAM(test_permissions, kind_gen_params),
+	KUNIT_CASE_PARAM(test_groups, kind_gen_params),
+	KUNIT_CASE_PARAM(test_shared_rid, kind_gen_params),
+	KUNIT_CASE_PARAM(test_two_rids, kind_gen_params),
+	KUNIT_CASE_PARAM(test_stale_caches, kind_gen_params),
+	KUNIT_CASE_PARAM(test_identity, kind_gen_params),
+	KUNIT_CASE_PARAM(test_bind, kind_gen_params),
+	KUNIT_CASE_PARAM(test_ownership, kind_gen_params),
+	KUNIT_CASE_PARAM(test_direct_region, kind_gen_params),
+	KUNIT_CASE_PARAM(test_late_device, kind_gen_params),
+	KUNIT_CASE_PARAM(test_steps, kind_gen_params),
+	KUNIT_CASE_PARAM(test_priv, kind_gen_params),
+	KUNIT_CASE_PARAM(test_bad_arguments, kind_gen_params),
+	KUNIT_CASE_PARAM(test_reset, kind_gen_params),
+	KUNIT_CASE_PARAM(test_off, kind_gen_params),
+	KUNIT_CASE_PARAM(test_page_sizes, kind_gen_params),
+	KUNIT_CASE_PARAM(test_memory, kind_gen_params),
+	KUNIT_CASE_PARAM(test_shared_rid_order, kind_gen_params),
+	KUNIT_CASE_PARAM(test_reserved_region, kind_gen_params),
+	KUNIT_CASE_PARAM(test_two_iommus, kind_gen_params),
+	KUNIT_CASE(test_defaults),
+	KUNIT_CASE(test_amdv1_levels),
+	KUNIT_CASE(test_pci),
 	{}
 };
 

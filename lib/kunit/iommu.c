@@ -9,10 +9,15 @@
  * and drivers on that bus go through the driver core, and the DMA API for them is
  * the real one. What a device would reach is asked of the model, not of the driver.
  *
+ * The devices may also be PCI devices, on a host bridge with a configuration space
+ * that is made up. Then it is the IOMMU of the whole machine, as those of the big
+ * vendors are, and has nothing to do with other devices.
+ *
  * It is also a sample of how a driver opts in to the crashdump framework, see
  * Documentation/iommu/kdump-driver.rst.
  */
 
+#include <linux/bitfield.h>
 #include <linux/bitops.h>
 #include <linux/device.h>
 #include <linux/dma-mapping.h>
@@ -24,6 +29,7 @@
 #include <linux/iommu.h>
 #include <linux/iommu-kdump.h>
 #include <linux/list.h>
+#include <linux/pci.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 
@@ -39,11 +45,33 @@
 #define PTE_LARGE	BIT_ULL(7)
 #define PTE_ADDR	GENMASK_ULL(51, 12)
 
+/* Host table of the AMD IOMMU */
+#define AMDV1_PRESENT		BIT_ULL(0)
+#define AMDV1_NEXT_LEVEL	GENMASK_ULL(11, 9)
+#define AMDV1_READ		BIT_ULL(61)
+#define AMDV1_WRITE		BIT_ULL(62)
+/* The size is in the address */
+#define AMDV1_LARGE		7
+
 #define LEVELS		4
 #define VA_BITS		48
 
+/* What no driver knows */
+#define CLIENT_VENDOR	PCI_VENDOR_ID_REDHAT
+#define CLIENT_DEVICE	0xfff0
+/* Where their capabilities are, and where their configuration space ends */
+#define CFG_EXP		0x40
+#define CFG_ATS		0x100
+#define CFG_SIZE	0x108
+/* Far from those of real host bridges */
+#define CLIENT_DOMAIN	0x10000
+
 #define MAX_MEMORY	4
 #define MAX_RESV	4
+
+#if defined(CONFIG_PCI) && defined(CONFIG_X86)
+#define KUNIT_IOMMU_PCI
+#endif
 
 struct kunit_iommu {
 	struct kunit *test;
@@ -52,6 +80,13 @@ struct kunit_iommu {
 	struct bus_type bus;
 	struct device_driver driver;
 	struct device *hwdev;
+#ifdef KUNIT_IOMMU_PCI
+	struct pci_driver pci_driver;
+	struct pci_sysdata pci_sysdata;
+	struct pci_bus *pci_bus;
+	struct pci_host_bridge *pci_bridge;
+	struct kunit_iommu_device *slots[KUNIT_IOMMU_NUM_RIDS];
+#endif
 	struct iommu_device iommu_dev;
 	struct notifier_block nb;
 	struct ida domain_ids;
@@ -90,7 +125,9 @@ struct kunit_iommu {
 };
 
 struct kunit_iommu_device {
-	struct device dev;
+	/* Not used for a PCI device */
+	struct device own;
+	struct device *dev;
 	struct kunit_iommu *iommu;
 	struct list_head node;
 	int (*probe)(struct device *dev);
@@ -100,17 +137,26 @@ struct kunit_iommu_device {
 	u64 dma_mask;
 	/* Attached to something that lets DMA through */
 	bool attached;
+	/* A paging domain, or NULL */
+	struct kunit_iommu_domain *domain;
+#ifdef KUNIT_IOMMU_PCI
+	u8 cfg[CFG_SIZE] __aligned(4);
+#endif
 };
 
 struct kunit_iommu_domain {
 	union {
 		struct iommu_domain domain;
-		struct pt_iommu_vtdss pt;
+		struct pt_iommu_vtdss vtdss;
+		struct pt_iommu_amdv1 amdv1;
 	};
 	struct kunit_iommu *iommu;
+	/* Protects the top of the table and who is told about it */
+	spinlock_t top_lock;
 	u16 id;
 };
-PT_IOMMU_CHECK_DOMAIN(struct kunit_iommu_domain, pt.iommu, domain);
+PT_IOMMU_CHECK_DOMAIN(struct kunit_iommu_domain, vtdss.iommu, domain);
+PT_IOMMU_CHECK_DOMAIN(struct kunit_iommu_domain, amdv1.iommu, domain);
 
 struct iotlb_entry {
 	struct hlist_node node;
@@ -120,7 +166,36 @@ struct iotlb_entry {
 	u64 prot;
 };
 
-#define to_kdev(d) container_of(d, struct kunit_iommu_device, dev)
+static void free_device(struct device *dev);
+
+#ifdef KUNIT_IOMMU_PCI
+static struct pci_ops pci_cfg_ops;
+
+static struct kunit_iommu_device *pci_to_kdev(struct pci_bus *bus,
+					      unsigned int devfn)
+{
+	struct kunit_iommu *iommu;
+
+	if (bus->ops != &pci_cfg_ops || PCI_FUNC(devfn))
+		return NULL;
+	iommu = container_of(to_pci_sysdata(bus), struct kunit_iommu,
+			     pci_sysdata);
+	return iommu->slots[PCI_SLOT(devfn)];
+}
+#endif
+
+/* NULL if the device belongs to somebody else */
+static struct kunit_iommu_device *to_kdev(const struct device *dev)
+{
+	if (dev->release == free_device)
+		return container_of(dev, struct kunit_iommu_device, own);
+#ifdef KUNIT_IOMMU_PCI
+	if (dev_is_pci(dev))
+		return pci_to_kdev(to_pci_dev(dev)->bus,
+				   to_pci_dev(dev)->devfn);
+#endif
+	return NULL;
+}
 
 static struct kunit_iommu_domain *to_kdomain(struct iommu_domain *domain)
 {
@@ -148,9 +223,9 @@ static const u64 *hw_memory(struct kunit_iommu *iommu, phys_addr_t phys)
 	return pfn_valid(PHYS_PFN(phys)) ? phys_to_virt(phys) : NULL;
 }
 
-static int hw_walk(struct kunit_iommu *iommu,
-		   const struct kunit_iommu_entry *entry, u64 iova, u64 *pfn,
-		   u64 *prot)
+static int hw_walk_vtdss(struct kunit_iommu *iommu,
+			 const struct kunit_iommu_entry *entry, u64 iova,
+			 u64 *pfn, u64 *prot)
 {
 	phys_addr_t table = entry->root;
 	unsigned int level = entry->levels;
@@ -181,6 +256,65 @@ static int hw_walk(struct kunit_iommu *iommu,
 		table = pte & PTE_ADDR;
 	}
 	return -EFAULT;
+}
+
+static int hw_walk_amdv1(struct kunit_iommu *iommu,
+			 const struct kunit_iommu_entry *entry, u64 iova,
+			 u64 *pfn, u64 *prot)
+{
+	phys_addr_t table = entry->root;
+	unsigned int level = entry->levels;
+	const u64 *ptes;
+	u64 pte, mask;
+
+	*prot = PTE_READ | PTE_WRITE;
+	if (level < 3 || level > 5 || iova >> (PAGE_SHIFT + 9 * level))
+		return -EFAULT;
+	while (level--) {
+		unsigned int shift = PAGE_SHIFT + 9 * level, next;
+
+		ptes = hw_memory(iommu, table);
+		if (!ptes)
+			return -EFAULT;
+		pte = READ_ONCE_NOCHECK(ptes[(iova >> shift) & 511]);
+		if (!(pte & AMDV1_PRESENT))
+			return -EFAULT;
+		if (!(pte & AMDV1_READ))
+			*prot &= ~PTE_READ;
+		if (!(pte & AMDV1_WRITE))
+			*prot &= ~PTE_WRITE;
+		if (!*prot)
+			return -EFAULT;
+
+		next = FIELD_GET(AMDV1_NEXT_LEVEL, pte);
+		if (!next || next == AMDV1_LARGE) {
+			/* As many ones as it takes to double 4K, less one */
+			if (next)
+				shift = PAGE_SHIFT + 1 +
+					ffz((pte & PTE_ADDR) >> PAGE_SHIFT);
+			mask = BIT_ULL(shift) - 1;
+			*pfn = ((pte & PTE_ADDR & ~mask) | (iova & mask)) >>
+			       PAGE_SHIFT;
+			return 0;
+		}
+		/* Levels that are skipped translate nothing but zeroes */
+		mask = GENMASK_ULL(shift - 1, PAGE_SHIFT) &
+		       ~(BIT_ULL(PAGE_SHIFT + 9 * next) - 1);
+		if (next > level || (iova & mask))
+			return -EFAULT;
+		level = next;
+		table = pte & PTE_ADDR;
+	}
+	return -EFAULT;
+}
+
+static int hw_walk(struct kunit_iommu *iommu,
+		   const struct kunit_iommu_entry *entry, u64 iova, u64 *pfn,
+		   u64 *prot)
+{
+	if (iommu->config.format == KUNIT_IOMMU_AMDV1)
+		return hw_walk_amdv1(iommu, entry, iova, pfn, prot);
+	return hw_walk_vtdss(iommu, entry, iova, pfn, prot);
 }
 
 static struct iotlb_entry *hw_find_iotlb(struct kunit_iommu *iommu, u16 id,
@@ -392,6 +526,7 @@ static int attach_blocked(struct iommu_domain *domain, struct device *dev,
 		.mode = KUNIT_IOMMU_BLOCKED,
 	};
 
+	to_kdev(dev)->domain = NULL;
 	write_entries(to_kdev(dev), &entry);
 	return 0;
 }
@@ -403,6 +538,7 @@ static int attach_identity(struct iommu_domain *domain, struct device *dev,
 		.mode = KUNIT_IOMMU_IDENTITY,
 	};
 
+	to_kdev(dev)->domain = NULL;
 	write_entries(to_kdev(dev), &entry);
 	return 0;
 }
@@ -412,7 +548,6 @@ static int attach_paging(struct iommu_domain *domain, struct device *dev,
 {
 	struct kunit_iommu_device *kdev = to_kdev(dev);
 	struct kunit_iommu_domain *kdomain = to_kdomain(domain);
-	struct pt_iommu_vtdss_hw_info info;
 	struct kunit_iommu_entry entry = {
 		.mode = KUNIT_IOMMU_PAGING,
 		.id = kdomain->id,
@@ -424,12 +559,58 @@ static int attach_paging(struct iommu_domain *domain, struct device *dev,
 		kdev->iommu->fail_attach--;
 		return -EBUSY;
 	}
-	pt_iommu_vtdss_hw_info(&kdomain->pt, &info);
-	entry.root = info.ssptptr;
-	entry.levels = info.aw + 2;
+	guard(spinlock_irqsave)(&kdomain->top_lock);
+	if (kdev->iommu->config.format == KUNIT_IOMMU_AMDV1) {
+		struct pt_iommu_amdv1_hw_info info;
+
+		pt_iommu_amdv1_hw_info(&kdomain->amdv1, &info);
+		entry.root = info.host_pt_root;
+		entry.levels = info.mode;
+	} else {
+		struct pt_iommu_vtdss_hw_info info;
+
+		pt_iommu_vtdss_hw_info(&kdomain->vtdss, &info);
+		entry.root = info.ssptptr;
+		entry.levels = info.aw + 2;
+	}
+	kdev->domain = kdomain;
 	write_entries(kdev, &entry);
 	return 0;
 }
+
+/* The table has grown: AMD's starts with 3 levels */
+static void change_top(struct pt_iommu *iommu_table, phys_addr_t top_paddr,
+		       unsigned int top_level)
+{
+	struct kunit_iommu_domain *kdomain =
+		container_of(iommu_table, struct kunit_iommu_domain,
+			     amdv1.iommu);
+	const struct kunit_iommu_entry entry = {
+		.mode = KUNIT_IOMMU_PAGING,
+		.id = kdomain->id,
+		.root = top_paddr,
+		.levels = top_level + 1,
+	};
+	struct kunit_iommu_device *pos;
+	unsigned int i;
+
+	lockdep_assert_held(&kdomain->top_lock);
+	list_for_each_entry(pos, &kdomain->iommu->devices, node) {
+		for (i = 0; i < pos->num_rids && pos->domain == kdomain; i++)
+			write_entry(kdomain->iommu, pos->rids[i], &entry);
+	}
+}
+
+static spinlock_t *get_top_lock(struct pt_iommu *iommu_table)
+{
+	return &container_of(iommu_table, struct kunit_iommu_domain,
+			     amdv1.iommu)->top_lock;
+}
+
+static const struct pt_iommu_driver_ops amdv1_driver_ops = {
+	.change_top = change_top,
+	.get_top_lock = get_top_lock,
+};
 
 static void flush_all(struct iommu_domain *domain)
 {
@@ -453,14 +634,22 @@ static void free_domain(struct iommu_domain *domain)
 	struct kunit_iommu *iommu = kdomain->iommu;
 
 	hw_flush_iotlb(iommu, kdomain->id, 0, U64_MAX);
-	pt_iommu_deinit(&kdomain->pt.iommu);
+	pt_iommu_deinit(iommupt_from_domain(domain));
 	ida_free(&iommu->domain_ids, kdomain->id);
 	iommu->stats.domains--;
 	kfree(kdomain);
 }
 
-static const struct iommu_domain_ops paging_ops = {
+static const struct iommu_domain_ops vtdss_ops = {
 	IOMMU_PT_DOMAIN_OPS(vtdss),
+	.attach_dev = attach_paging,
+	.flush_iotlb_all = flush_all,
+	.iotlb_sync = sync_gather,
+	.free = free_domain,
+};
+
+static const struct iommu_domain_ops amdv1_ops = {
+	IOMMU_PT_DOMAIN_OPS(amdv1),
 	.attach_dev = attach_paging,
 	.flush_iotlb_all = flush_all,
 	.iotlb_sync = sync_gather,
@@ -481,15 +670,41 @@ static struct iommu_domain identity_domain = {
 	},
 };
 
+static int init_table(struct kunit_iommu *iommu,
+		      struct kunit_iommu_domain *kdomain)
+{
+	struct pt_iommu_cfg common = {
+		.hw_max_vasz_lg2 = VA_BITS,
+		.hw_max_oasz_lg2 = 52,
+		.features = BIT(PT_FEAT_FLUSH_RANGE),
+	};
+	struct pt_iommu_vtdss_cfg vtdss = {
+		.common = common,
+		.top_level = LEVELS - 1,
+	};
+	struct pt_iommu_amdv1_cfg amdv1 = {
+		.common = common,
+		.starting_level = LEVELS - 2,
+	};
+
+	spin_lock_init(&kdomain->top_lock);
+	if (iommu->config.format == KUNIT_IOMMU_AMDV1) {
+		amdv1.common.features |= BIT(PT_FEAT_DYNAMIC_TOP);
+		kdomain->domain.ops = &amdv1_ops;
+		kdomain->amdv1.iommu.driver_ops = &amdv1_driver_ops;
+		kdomain->amdv1.iommu.iommu_device = iommu->hwdev;
+		kdomain->amdv1.iommu.nid = NUMA_NO_NODE;
+		return pt_iommu_amdv1_init(&kdomain->amdv1, &amdv1, GFP_KERNEL);
+	}
+	kdomain->domain.ops = &vtdss_ops;
+	kdomain->vtdss.iommu.iommu_device = iommu->hwdev;
+	kdomain->vtdss.iommu.nid = NUMA_NO_NODE;
+	return pt_iommu_vtdss_init(&kdomain->vtdss, &vtdss, GFP_KERNEL);
+}
+
 static struct iommu_domain *domain_alloc_paging(struct device *dev)
 {
 	struct kunit_iommu *iommu = to_kdev(dev)->iommu;
-	struct pt_iommu_vtdss_cfg cfg = {
-		.common.hw_max_vasz_lg2 = VA_BITS,
-		.common.hw_max_oasz_lg2 = 52,
-		.common.features = BIT(PT_FEAT_FLUSH_RANGE),
-		.top_level = LEVELS - 1,
-	};
 	struct kunit_iommu_domain *kdomain;
 	int ret;
 
@@ -502,10 +717,7 @@ static struct iommu_domain *domain_alloc_paging(struct device *dev)
 		goto err_free;
 	kdomain->id = ret;
 	kdomain->iommu = iommu;
-	kdomain->domain.ops = &paging_ops;
-	kdomain->pt.iommu.iommu_device = iommu->hwdev;
-	kdomain->pt.iommu.nid = NUMA_NO_NODE;
-	ret = pt_iommu_vtdss_init(&kdomain->pt, &cfg, GFP_KERNEL);
+	ret = init_table(iommu, kdomain);
 	if (ret)
 		goto err_id;
 	iommu->stats.domains++;
@@ -521,9 +733,12 @@ err_free:
 static struct iommu_device *probe_device(struct device *dev)
 {
 	struct kunit_iommu_device *kdev = to_kdev(dev);
-
 	struct kunit_iommu_entry entry;
 
+	if (!kdev)
+		return ERR_PTR(-ENODEV);
+	/* The PCI core does not return before it has been added */
+	kdev->dev = dev;
 	/* In a crash kernel hardware may be busy with it already */
 	kunit_iommu_get_entry(kdev->iommu, kdev->rids[0], &entry);
 	kdev->attached = entry.mode != KUNIT_IOMMU_BLOCKED;
@@ -550,7 +765,9 @@ static struct iommu_group *device_group(struct device *dev)
 
 		if (pos == kdev || pos->group != kdev->group)
 			continue;
-		group = iommu_group_get(&pos->dev);
+		if (!pos->dev)
+			continue;
+		group = iommu_group_get(pos->dev);
 		if (group)
 			return group;
 	}
@@ -654,8 +871,11 @@ static int reserve_old_iova(struct device *dev,
 		.root = tables->root,
 		.levels = tables->levels,
 	};
+	struct kunit_iommu *iommu = to_kdev(dev)->iommu;
 
-	to_kdev(dev)->iommu->stats.walked++;
+	iommu->stats.walked++;
+	if (iommu->config.format == KUNIT_IOMMU_AMDV1)
+		return pt_iommu_amdv1_walk_foreign(&foreign, report);
 	return pt_iommu_vtdss_walk_foreign(&foreign, report);
 }
 
@@ -759,11 +979,6 @@ static const struct iommu_ops iommu_ops = {
 
 /* The bus */
 
-static struct kunit_iommu *bus_to_iommu(const struct device *dev)
-{
-	return container_of_const(dev, struct kunit_iommu_device, dev)->iommu;
-}
-
 /* Binding is up to the test */
 static int bus_match(struct device *dev, const struct device_driver *driver)
 {
@@ -779,7 +994,7 @@ static int bus_probe(struct device *dev)
 
 static int bus_dma_configure(struct device *dev)
 {
-	struct kunit_iommu *iommu = bus_to_iommu(dev);
+	struct kunit_iommu *iommu = to_kdev(dev)->iommu;
 	int ret = 0;
 
 	mutex_lock(&iommu_probe_device_lock);
@@ -802,6 +1017,242 @@ static void free_device(struct device *dev)
 	kfree(to_kdev(dev));
 }
 
+static int add_own(struct kunit_iommu_device *kdev)
+{
+	struct kunit_iommu *iommu = kdev->iommu;
+	int ret;
+
+	kdev->dev = &kdev->own;
+	device_initialize(kdev->dev);
+	kdev->own.bus = &iommu->bus;
+	kdev->own.parent = iommu->hwdev;
+	kdev->own.release = free_device;
+	kdev->dma_mask = DMA_BIT_MASK(32);
+	kdev->own.dma_mask = &kdev->dma_mask;
+	kdev->own.coherent_dma_mask = DMA_BIT_MASK(32);
+	set_dev_node(kdev->dev, NUMA_NO_NODE);
+
+	list_add_tail(&kdev->node, &iommu->devices);
+	ret = dev_set_name(kdev->dev, "%s-dev%u", iommu->bus.name,
+			   iommu->next_dev++);
+	if (!ret)
+		ret = device_add(kdev->dev);
+	if (ret) {
+		list_del(&kdev->node);
+		put_device(kdev->dev);
+	}
+	return ret;
+}
+
+/* PCI */
+
+#ifdef KUNIT_IOMMU_PCI
+static int pci_cfg_read(struct pci_bus *bus, unsigned int devfn, int where,
+			int size, u32 *val)
+{
+	struct kunit_iommu_device *kdev = pci_to_kdev(bus, devfn);
+
+	if (!kdev)
+		return PCIBIOS_DEVICE_NOT_FOUND;
+	*val = 0;
+	if (where + size <= CFG_SIZE)
+		memcpy(val, kdev->cfg + where, size);
+	return PCIBIOS_SUCCESSFUL;
+}
+
+/* What is not writable here has no effect on the DMA of a device */
+static int pci_cfg_write(struct pci_bus *bus, unsigned int devfn, int where,
+			 int size, u32 val)
+{
+	struct kunit_iommu_device *kdev = pci_to_kdev(bus, devfn);
+	u16 *command;
+
+	if (!kdev)
+		return PCIBIOS_DEVICE_NOT_FOUND;
+	command = (u16 *)(kdev->cfg + PCI_COMMAND);
+	switch (where) {
+	case PCI_COMMAND:
+		*command = val & (PCI_COMMAND_IO | PCI_COMMAND_MEMORY |
+				  PCI_COMMAND_MASTER |
+				  PCI_COMMAND_INTX_DISABLE);
+		break;
+	case CFG_EXP + PCI_EXP_DEVCTL:
+		if (val & PCI_EXP_DEVCTL_BCR_FLR)
+			*command = 0;
+		break;
+	}
+	return PCIBIOS_SUCCESSFUL;
+}
+
+static struct pci_ops pci_cfg_ops = {
+	.read = pci_cfg_read,
+	.write = pci_cfg_write,
+};
+
+static void pci_cfg_init(u8 *cfg)
+{
+	static const struct {
+		u16 where;
+		u32 val;
+	} init[] = {
+		{ PCI_VENDOR_ID, CLIENT_DEVICE << 16 | CLIENT_VENDOR },
+		/* A driver of the crashed kernel has left it busy */
+		{ PCI_COMMAND, PCI_STATUS_CAP_LIST << 16 | PCI_COMMAND_MEMORY |
+			       PCI_COMMAND_MASTER },
+		{ PCI_CLASS_REVISION, PCI_CLASS_OTHERS << 24 },
+		{ PCI_CAPABILITY_LIST, CFG_EXP },
+		{ CFG_EXP, (PCI_EXP_TYPE_RC_END << 4 | 2) << 16 |
+			   PCI_CAP_ID_EXP },
+		{ CFG_EXP + PCI_EXP_DEVCAP, PCI_EXP_DEVCAP_FLR |
+					    PCI_EXP_DEVCAP_RBER },
+		{ CFG_ATS, 1 << 16 | PCI_EXT_CAP_ID_ATS },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(init); i++)
+		memcpy(cfg + init[i].where, &init[i].val, sizeof(u32));
+}
+
+static int pci_client_probe(struct pci_dev *pdev, const struct pci_device_id *id)
+{
+	struct kunit_iommu_device *kdev = to_kdev(&pdev->dev);
+
+	return kdev->probe ? kdev->probe(&pdev->dev) : 0;
+}
+
+static const struct pci_device_id pci_client_ids[] = {
+	{ PCI_DEVICE(CLIENT_VENDOR, CLIENT_DEVICE) },
+	{}
+};
+
+static int create_pci(struct kunit_iommu *iommu, unsigned int instance)
+{
+	LIST_HEAD(resources);
+	int ret;
+
+	iommu->pci_sysdata.domain = CLIENT_DOMAIN + instance;
+	iommu->pci_sysdata.node = NUMA_NO_NODE;
+	pci_lock_rescan_remove();
+	iommu->pci_bus = pci_create_root_bus(iommu->hwdev, 0, &pci_cfg_ops,
+					     &iommu->pci_sysdata, &resources);
+	pci_unlock_rescan_remove();
+	if (!iommu->pci_bus)
+		return -ENOMEM;
+	iommu->pci_bridge = to_pci_host_bridge(iommu->pci_bus->bridge);
+
+	/* The devices are never offered to a driver: binding is up to the test */
+	iommu->pci_driver.name = iommu->bus.name;
+	iommu->pci_driver.id_table = pci_client_ids;
+	iommu->pci_driver.probe = pci_client_probe;
+	iommu->pci_driver.driver.suppress_bind_attrs = true;
+	ret = pci_register_driver(&iommu->pci_driver);
+	if (ret)
+		iommu->pci_driver.name = NULL;
+	return ret;
+}
+
+static void destroy_pci(struct kunit_iommu *iommu)
+{
+	if (!iommu->pci_bus)
+		return;
+	if (iommu->pci_driver.name)
+		pci_unregister_driver(&iommu->pci_driver);
+	pci_lock_rescan_remove();
+	pci_stop_root_bus(iommu->pci_bus);
+	pci_remove_root_bus(iommu->pci_bus);
+	pci_unlock_rescan_remove();
+	pci_free_host_bridge(iommu->pci_bridge);
+}
+
+static int add_pci(struct kunit_iommu_device *kdev)
+{
+	struct kunit_iommu *iommu = kdev->iommu;
+	struct pci_dev *pdev;
+	unsigned int slot;
+
+	for (slot = 0; slot < KUNIT_IOMMU_NUM_RIDS; slot++)
+		if (!iommu->slots[slot])
+			break;
+	if (slot == KUNIT_IOMMU_NUM_RIDS) {
+		kfree(kdev);
+		return -ENOSPC;
+	}
+	pci_cfg_init(kdev->cfg);
+	iommu->slots[slot] = kdev;
+	list_add_tail(&kdev->node, &iommu->devices);
+
+	pci_lock_rescan_remove();
+	pdev = pci_scan_single_device(iommu->pci_bus, PCI_DEVFN(slot, 0));
+	pci_unlock_rescan_remove();
+	if (!pdev) {
+		iommu->slots[slot] = NULL;
+		list_del(&kdev->node);
+		kfree(kdev);
+		return -ENOMEM;
+	}
+	kdev->dev = &pdev->dev;
+	return 0;
+}
+
+static void remove_pci(struct kunit_iommu_device *kdev)
+{
+	struct pci_dev *pdev = to_pci_dev(kdev->dev);
+	unsigned int slot = PCI_SLOT(pdev->devfn);
+
+	pci_stop_and_remove_bus_device_locked(pdev);
+	kdev->iommu->slots[slot] = NULL;
+	list_del(&kdev->node);
+	kfree(kdev);
+}
+
+static struct device_driver *driver_of(struct kunit_iommu *iommu)
+{
+	return iommu->config.pci ? &iommu->pci_driver.driver : &iommu->driver;
+}
+#else
+static int create_pci(struct kunit_iommu *iommu, unsigned int instance)
+{
+	return -EOPNOTSUPP;
+}
+
+static void destroy_pci(struct kunit_iommu *iommu)
+{
+}
+
+static int add_pci(struct kunit_iommu_device *kdev)
+{
+	kfree(kdev);
+	return -EOPNOTSUPP;
+}
+
+static void remove_pci(struct kunit_iommu_device *kdev)
+{
+}
+
+static struct device_driver *driver_of(struct kunit_iommu *iommu)
+{
+	return &iommu->driver;
+}
+#endif /* KUNIT_IOMMU_PCI */
+
+static int register_iommu(struct kunit_iommu *iommu)
+{
+	if (iommu->config.pci)
+		return iommu_device_register(&iommu->iommu_dev, &iommu_ops,
+					     iommu->hwdev);
+	return iommu_device_register_bus(&iommu->iommu_dev, &iommu_ops,
+					 &iommu->bus, &iommu->nb);
+}
+
+static void unregister_iommu(struct kunit_iommu *iommu)
+{
+	if (iommu->config.pci)
+		iommu_device_unregister(&iommu->iommu_dev);
+	else
+		iommu_device_unregister_bus(&iommu->iommu_dev, &iommu->bus,
+					    &iommu->nb);
+}
+
 /* What tests use */
 
 /**
@@ -818,10 +1269,9 @@ void kunit_iommu_reset(struct kunit_iommu *iommu)
 
 	iommu->config.step = NULL;
 	list_for_each_entry_safe_reverse(kdev, next, &iommu->devices, node)
-		kunit_iommu_remove_device(&kdev->dev);
+		kunit_iommu_remove_device(kdev->dev);
 	if (iommu->registered)
-		iommu_device_unregister_bus(&iommu->iommu_dev, &iommu->bus,
-					    &iommu->nb);
+		unregister_iommu(iommu);
 	if (iommu->sysfs_added)
 		iommu_device_sysfs_remove(&iommu->iommu_dev);
 	hw_flush_iotlb(iommu, 0, 0, U64_MAX);
@@ -847,6 +1297,7 @@ static void destroy(void *data)
 	struct kunit_iommu *iommu = data;
 
 	kunit_iommu_reset(iommu);
+	destroy_pci(iommu);
 	driver_unregister(&iommu->driver);
 	bus_unregister(&iommu->bus);
 	root_device_unregister(iommu->hwdev);
@@ -872,6 +1323,7 @@ struct kunit_iommu *kunit_iommu_create(struct kunit *test,
 				       const struct kunit_iommu_config *config)
 {
 	static atomic_t instances;
+	unsigned int instance = atomic_inc_return(&instances);
 	struct kunit_iommu *iommu;
 	int ret = -ENOMEM;
 
@@ -887,8 +1339,7 @@ struct kunit_iommu *kunit_iommu_create(struct kunit *test,
 	ida_init(&iommu->domain_ids);
 	INIT_LIST_HEAD(&iommu->devices);
 
-	iommu->bus.name = kasprintf(GFP_KERNEL, "kunit-iommu%d",
-				    atomic_inc_return(&instances));
+	iommu->bus.name = kasprintf(GFP_KERNEL, "kunit-iommu%u", instance);
 	if (!iommu->bus.name)
 		goto err_free;
 	iommu->bus.match = bus_match;
@@ -915,9 +1366,18 @@ struct kunit_iommu *kunit_iommu_create(struct kunit *test,
 	if (ret)
 		goto err_bus;
 
+	if (iommu->config.pci) {
+		ret = create_pci(iommu, instance);
+		if (ret)
+			goto err_driver;
+	}
+
 	ret = kunit_add_action_or_reset(test, destroy, iommu);
 	return ret ? ERR_PTR(ret) : iommu;
 
+err_driver:
+	destroy_pci(iommu);
+	driver_unregister(&iommu->driver);
 err_bus:
 	bus_unregister(&iommu->bus);
 err_hwdev:
@@ -951,8 +1411,7 @@ int kunit_iommu_register(struct kunit_iommu *iommu)
 		return ret;
 	iommu->sysfs_added = true;
 
-	ret = iommu_device_register_bus(&iommu->iommu_dev, &iommu_ops,
-					&iommu->bus, &iommu->nb);
+	ret = register_iommu(iommu);
 	if (ret)
 		return ret;
 	iommu->registered = true;
@@ -992,7 +1451,9 @@ EXPORT_SYMBOL_GPL(kunit_iommu_stats);
  * @num_rids: number of elements of @rids
  *
  * No driver is bound to it. The device is gone after kunit_iommu_remove_device(),
- * or when the test ends.
+ * or when the test ends. A PCI device is busy, as far as its command register says,
+ * and has function level reset and ATS. Its requester IDs are not what its place on
+ * the bus suggests.
  *
  * Return: the device, an error pointer on failure.
  */
@@ -1018,26 +1479,8 @@ struct device *kunit_iommu_add_device(struct kunit_iommu *iommu,
 	kdev->num_rids = num_rids;
 	memcpy(kdev->rids, rids, num_rids * sizeof(*rids));
 
-	device_initialize(&kdev->dev);
-	kdev->dev.bus = &iommu->bus;
-	kdev->dev.parent = iommu->hwdev;
-	kdev->dev.release = free_device;
-	kdev->dma_mask = DMA_BIT_MASK(32);
-	kdev->dev.dma_mask = &kdev->dma_mask;
-	kdev->dev.coherent_dma_mask = DMA_BIT_MASK(32);
-	set_dev_node(&kdev->dev, NUMA_NO_NODE);
-
-	list_add_tail(&kdev->node, &iommu->devices);
-	ret = dev_set_name(&kdev->dev, "%s-dev%u", iommu->bus.name,
-			   iommu->next_dev++);
-	if (!ret)
-		ret = device_add(&kdev->dev);
-	if (ret) {
-		list_del(&kdev->node);
-		put_device(&kdev->dev);
-		return ERR_PTR(ret);
-	}
-	return &kdev->dev;
+	ret = iommu->config.pci ? add_pci(kdev) : add_own(kdev);
+	return ret ? ERR_PTR(ret) : kdev->dev;
 }
 EXPORT_SYMBOL_GPL(kunit_iommu_add_device);
 
@@ -1049,6 +1492,10 @@ void kunit_iommu_remove_device(struct device *dev)
 {
 	struct kunit_iommu_device *kdev = to_kdev(dev);
 
+	if (kdev->iommu->config.pci) {
+		remove_pci(kdev);
+		return;
+	}
 	get_device(dev);
 	device_unregister(dev);
 	list_del(&kdev->node);
@@ -1069,7 +1516,7 @@ int kunit_iommu_bind(struct device *dev, int (*probe)(struct device *dev))
 	int ret;
 
 	kdev->probe = probe;
-	ret = device_driver_attach(&kdev->iommu->driver, dev);
+	ret = device_driver_attach(driver_of(kdev->iommu), dev);
 	kdev->probe = NULL;
 	return ret;
 }

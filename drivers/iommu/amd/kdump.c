@@ -31,13 +31,14 @@
 #define DTE_MODE_RSVD		7
 #define DTE_GLX_RSVD		3
 #define DTE_GUEST_PASID_0	(DTE_FLAG_V | DTE_FLAG_TV | DTE_FLAG_GV | \
-				 DTE_FLAG_GIOV | DTE_FLAG_IR | DTE_FLAG_IW)
+				 DTE_FLAG_GIOV)
 #define DTE_GUEST_BITS0		(DTE_FLAG_GV | DTE_FLAG_GIOV | DTE_GLX | \
 				 DTE_GCR3_14_12)
 #define DTE_GUEST_BITS1		(DTE_GCR3_30_15 | DTE_GCR3_51_31)
 
 #define ENTRIES_PER_PAGE	(SZ_4K / sizeof(struct dev_table_entry))
 #define GCR3_ENTRIES		(SZ_4K / sizeof(u64))
+#define GCR3_RSVD		(GENMASK_ULL(11, 1) | GENMASK_ULL(63, 52))
 
 /* Page table formats, for struct iommu_kdump_tables */
 enum {
@@ -79,7 +80,7 @@ static int read_gcr3(const struct dev_table_entry *dte, bool own, u64 *gcr3)
 	u64 table = gcr3_table(dte);
 	const u64 *page;
 
-	if (glx == DTE_GLX_RSVD)
+	if (glx == DTE_GLX_RSVD || glx > FIELD_GET(FEATURE_GLX, features()))
 		return -EUCLEAN;
 	if (own && !old_page(table)) {
 		*gcr3 = *(u64 *)phys_to_virt(table);
@@ -92,7 +93,11 @@ static int read_gcr3(const struct dev_table_entry *dte, bool own, u64 *gcr3)
 			return PTR_ERR(page);
 		*gcr3 = READ_ONCE(*page);
 		iommu_kdump_unmap_old(page);
-		if (!glx-- || !(*gcr3 & GCR3_VALID))
+		if (!(*gcr3 & GCR3_VALID))
+			return 0;
+		if (*gcr3 & GCR3_RSVD)
+			return -EUCLEAN;
+		if (!glx--)
 			return 0;
 		table = __sme_clr(*gcr3) & PM_ADDR_MASK;
 	}
@@ -147,11 +152,22 @@ static int decode_host(const struct dev_table_entry *dte,
 	return 0;
 }
 
+/* DMA without PASID is translated twice */
+static bool nested(const struct dev_table_entry *dte)
+{
+	const u64 guest = DTE_FLAG_GV | DTE_FLAG_GIOV;
+
+	return (dte->data[0] & guest) == guest &&
+	       (dte->data[0] & DTE_MODE_MASK);
+}
+
 /* Section 2.2.2.1; for V and TV see the table of their combinations there */
 static int decode(const struct dev_table_entry *dte, bool own,
 		  struct iommu_kdump_tables *tables)
 {
 	const u64 both = DTE_FLAG_IR | DTE_FLAG_IW;
+	bool unsupported, guest = false;
+	int ret;
 
 	tables->id = FIELD_GET(DTE_DOMID_MASK, dte->data[1]);
 
@@ -168,20 +184,22 @@ static int decode(const struct dev_table_entry *dte, bool own,
 		return 0;
 	}
 	/* No kernel lets a device only read, or only write, all it can reach */
-	if ((dte->data[0] & both) != both)
-		return -EOPNOTSUPP;
+	unsupported = (dte->data[0] & both) != both;
 
 	if (dte->data[0] & DTE_FLAG_GV) {
 		if (!(features() & FEATURE_GT))
 			return -EUCLEAN;
+		/* The host table says where the guest table is */
+		if (nested(dte))
+			unsupported = true;
 		/* GIOV: the guest table of PASID 0 is for DMA without PASID */
-		if (dte->data[0] & DTE_FLAG_GIOV) {
-			if (dte->data[0] & DTE_MODE_MASK)
-				return -EOPNOTSUPP;
-			return decode_guest(dte, own, tables);
-		}
+		else if (dte->data[0] & DTE_FLAG_GIOV)
+			guest = true;
 	}
-	return decode_host(dte, tables);
+	ret = guest ? decode_guest(dte, own, tables) : decode_host(dte, tables);
+	if (!ret && unsupported && tables->type != IOMMU_KDUMP_BLOCKED)
+		ret = -EOPNOTSUPP;
+	return ret;
 }
 
 /**
@@ -250,7 +268,9 @@ static int __init drop_pasids(struct dev_table_entry *dte,
 	u64 gcr3 = 0, *page;
 	int ret;
 
-	if (!(dte->data[0] & DTE_FLAG_V) || !(dte->data[0] & DTE_FLAG_GV))
+	/* PASIDs that are translated twice stay within the host table */
+	if (!(dte->data[0] & DTE_FLAG_V) || !(dte->data[0] & DTE_FLAG_GV) ||
+	    nested(dte))
 		return 0;
 
 	if (dte->data[0] & DTE_FLAG_GIOV) {
@@ -297,11 +317,11 @@ static void __init copy_interrupts(const struct dev_table_entry *old,
 	if (!amd_iommu_irq_remap)
 		return;
 
-	/* An entry has 4 or 16 bytes */
+	/* An entry has 4 or 16 bytes: the larger table must be old memory */
 	if ((irq & DTE_IRQ_REMAP_ENABLE) &&
 	    (irq & DTE_IRQ_REMAP_INTCTL_MASK) == DTE_IRQ_REMAP_INTCTL &&
 	    (len_lg2 > DTE_INTTABLEN_VALUE_2K ||
-	     !iommu_kdump_is_old_ram(table, sizeof(u32) << len_lg2)))
+	     !iommu_kdump_is_old_ram(table, 16ULL << len_lg2)))
 		return;
 	new->data[2] &= ~DTE_DATA2_INTR_MASK;
 	new->data[2] |= irq & DTE_DATA2_INTR_MASK;
@@ -329,16 +349,15 @@ static void __init copy_entry(struct amd_iommu_pci_seg *pci_seg, u32 devid,
 	copy_interrupts(&dte, new);
 
 	ret = decode(&dte, false, &tables);
-	/* Understood, but not by the framework: the group is blocked */
-	if (ret == -EOPNOTSUPP)
-		ret = 0;
-	else if (!ret && tables.type == IOMMU_KDUMP_BLOCKED)
+	if (!ret && tables.type == IOMMU_KDUMP_BLOCKED)
 		return;
-	else if (!ret)
+	/* Understood, but not by the framework: the group is blocked */
+	if (!ret || ret == -EOPNOTSUPP)
 		ret = drop_pasids(&dte, stats);
 	if (!ret)
 		ret = get_did(FIELD_GET(DTE_DOMID_MASK, dte.data[1]));
 	if (ret) {
+		iommu_kdump_refuse(&pci_seg->kdump_refused, devid, 1);
 		stats->refused++;
 		return;
 	}
@@ -379,7 +398,11 @@ static void __init copy_table(struct amd_iommu *iommu, bool first,
 			if (IS_ERR(old))
 				lost++;
 		}
-		if (!IS_ERR(old) && (owner ? owner == iommu : first))
+		if (owner ? owner != iommu : !first)
+			continue;
+		if (IS_ERR(old))
+			iommu_kdump_refuse(&pci_seg->kdump_refused, devid, 1);
+		else
 			copy_entry(pci_seg, devid,
 				   &old[devid % ENTRIES_PER_PAGE], stats);
 	}
@@ -439,6 +462,7 @@ void __init amd_iommu_kdump_take_over(struct amd_iommu_pci_seg *pci_seg)
 		pci_seg->kdump_inherited =
 			bitmap_zalloc(pci_seg->last_bdf + 1, GFP_KERNEL);
 	if (!pci_seg->kdump_inherited) {
+		pci_seg->kdump_refused.all = true;
 		pr_warn("segment %#x: nothing inherited, %s: all devices are blocked until their drivers come\n",
 			pci_seg->id, iommu_kdump_enabled() ?
 			"out of memory" : "the command line asks for it");
@@ -544,7 +568,6 @@ bool amd_iommu_kdump_device_inherited(struct amd_iommu *iommu,
 struct inherit_data {
 	struct amd_iommu_pci_seg *pci_seg;
 	struct iommu_kdump_tables *tables;
-	bool found;
 };
 
 static int inherit_one(struct pci_dev *pdev, u16 alias, void *data)
@@ -553,18 +576,12 @@ static int inherit_one(struct pci_dev *pdev, u16 alias, void *data)
 	struct iommu_kdump_tables tables = {};
 	int ret;
 
+	if (iommu_kdump_was_refused(&inherit->pci_seg->kdump_refused, alias))
+		return -EUCLEAN;
 	if (!entry_inherited(inherit->pci_seg, alias))
 		return 0;
 	ret = decode(&inherit->pci_seg->dev_table[alias], true, &tables);
-	if (ret)
-		return ret;
-	if (!inherit->found) {
-		*inherit->tables = tables;
-		inherit->found = true;
-		return 0;
-	}
-	/* One device, two translations: not what a kernel sets up */
-	return iommu_kdump_same_tables(&tables, inherit->tables) ? 0 : -EUCLEAN;
+	return ret ?: iommu_kdump_add_tables(inherit->tables, &tables);
 }
 
 /**
@@ -595,7 +612,7 @@ int amd_iommu_inherit_tables(struct device *dev,
 				&inherit);
 	if (ret)
 		return ret;
-	if (!inherit.found)
+	if (tables->type == IOMMU_KDUMP_NONE)
 		tables->type = IOMMU_KDUMP_BLOCKED;
 	return 0;
 }
@@ -644,3 +661,7 @@ void amd_iommu_release_on_driver_probe(struct device *dev)
 		amd_iommu_flush_dev_iotlb(dev_data);
 	amd_iommu_kdump_free_dids();
 }
+
+#ifdef CONFIG_IOMMU_KDUMP_KUNIT_TEST
+#include "kdump_kunit.c"
+#endif

@@ -390,6 +390,134 @@ MODULE_PARM_DESC(corruption_seed, "Seed to repeat a run with, 0 for a new one");
 
 #define CORRUPT_MAX_PAGES	16
 
+/* What a bit of an entry that is present means, as the specification has it */
+enum corrupt_bit {
+	/* Does not change what is translated */
+	CORRUPT_IGNORED,
+	/* Cleared, nothing is translated */
+	CORRUPT_PRESENT,
+	CORRUPT_READ,
+	CORRUPT_WRITE,
+	/* Part of the address */
+	CORRUPT_ADDRESS,
+	/* Reserved, or impossible with the rest of the entry */
+	CORRUPT_BAD,
+	/* Makes an entry of another kind of it */
+	CORRUPT_KIND,
+};
+
+#if defined(__GENERIC_PT_FMT_VTDSS_H)
+#define CORRUPT_ADDRESS_SHIFT	0
+
+/* VT-d specification, section 9.8 */
+static enum corrupt_bit corrupt_bit(unsigned int level, bool leaf,
+				    unsigned int bit)
+{
+	switch (bit) {
+	case 0:
+		return CORRUPT_READ;
+	case 1:
+		return CORRUPT_WRITE;
+	case 7:
+		if (!level)
+			return CORRUPT_IGNORED;
+		return level > 2 ? CORRUPT_BAD : CORRUPT_KIND;
+	case 12 ... 51:
+		return CORRUPT_ADDRESS;
+	default:
+		return CORRUPT_IGNORED;
+	}
+}
+#elif defined(__GENERIC_PT_FMT_X86_64_H)
+#define CORRUPT_ADDRESS_SHIFT	0
+
+/* AMD64 Architecture Programmer's Manual, volume 2, section 5.4 */
+static enum corrupt_bit corrupt_bit(unsigned int level, bool leaf,
+				    unsigned int bit)
+{
+	switch (bit) {
+	case 0:
+	case 2:
+		/* P, and U/S: DMA is user privilege */
+		return CORRUPT_PRESENT;
+	case 1:
+		return CORRUPT_WRITE;
+	case 7:
+		if (!level)
+			return CORRUPT_IGNORED;
+		return level > 2 ? CORRUPT_BAD : CORRUPT_KIND;
+	case 12 ... 51:
+		return CORRUPT_ADDRESS;
+	default:
+		return CORRUPT_IGNORED;
+	}
+}
+#elif defined(__GENERIC_PT_FMT_AMDV1_H)
+#define CORRUPT_ADDRESS_SHIFT	0
+
+/* AMD I/O Virtualization Technology specification, section 2.2.3 */
+static enum corrupt_bit corrupt_bit(unsigned int level, bool leaf,
+				    unsigned int bit)
+{
+	switch (bit) {
+	case 0:
+		return CORRUPT_PRESENT;
+	case 9 ... 11:
+		return CORRUPT_KIND;
+	case 12 ... 51:
+		return CORRUPT_ADDRESS;
+	case 52 ... 58:
+		return CORRUPT_BAD;
+	case 59 ... 60:
+		/* U and FC of a leaf */
+		return leaf ? CORRUPT_IGNORED : CORRUPT_BAD;
+	case 61:
+		return CORRUPT_READ;
+	case 62:
+		return CORRUPT_WRITE;
+	default:
+		return CORRUPT_IGNORED;
+	}
+}
+#elif defined(__GENERIC_PT_FMT_RISCV_H)
+#define CORRUPT_ADDRESS_SHIFT	2
+
+/* RISC-V privileged architecture, sections "Sv32" to "Sv57", Svnapot, Svpbmt */
+static enum corrupt_bit corrupt_bit(unsigned int level, bool leaf,
+				    unsigned int bit)
+{
+	switch (bit) {
+	case 0:
+		return CORRUPT_PRESENT;
+	case 1:
+		/* W without R is reserved */
+		return leaf ? CORRUPT_BAD : CORRUPT_KIND;
+	case 2:
+		return leaf ? CORRUPT_WRITE : CORRUPT_KIND;
+	case 3:
+		return leaf ? CORRUPT_IGNORED : CORRUPT_KIND;
+	case 4:
+		/* U, without which the page is the supervisor's */
+		return leaf ? CORRUPT_PRESENT : CORRUPT_BAD;
+	case 6 ... 7:
+	case 61 ... 62:
+		/* A, D and PBMT are for leaves */
+		return leaf ? CORRUPT_IGNORED : CORRUPT_BAD;
+	case 10 ... 53:
+		return CORRUPT_ADDRESS;
+	case 54 ... 60:
+	case 63:
+		/* N: the page is not one of 64K */
+		return CORRUPT_BAD;
+	default:
+		return CORRUPT_IGNORED;
+	}
+}
+#else
+#error "This format has no table of what its bits mean"
+#endif
+
+static unsigned int leaves_per_table(struct kunit *test);
 static u64 leaves_va(struct kunit *test);
 
 /* A chain of tables, from the top to the leaves, and what may be read of it */
@@ -405,6 +533,11 @@ struct corrupt_walk {
 	unsigned int reported;
 	unsigned int bad;
 	const char *broken;
+	int ret;
+	/* The first mappings of the last walk, and those of the good table */
+	struct foreign_map maps[4];
+	struct foreign_map good[4];
+	unsigned int nr_good;
 };
 
 static struct corrupt_walk corrupt;
@@ -487,9 +620,17 @@ static int corrupt_report_mapping(struct iommu_kdump_report *report, u64 iova,
 {
 	struct kunit_iommu_priv *priv = corrupt.test->priv;
 
+	if (corrupt.reported < ARRAY_SIZE(corrupt.maps)) {
+		struct foreign_map *map = &corrupt.maps[corrupt.reported];
+
+		map->va = iova;
+		map->oa = phys;
+		map->len = size;
+		map->prot = prot & (IOMMU_READ | IOMMU_WRITE);
+	}
 	corrupt.reported++;
 	corrupt_check_range(iova, size);
-	if (!IS_ALIGNED(phys, priv->smallest_pgsz))
+	if (!IS_ALIGNED(iova | phys, size))
 		corrupt.broken = "reported an address within a page";
 	else if (oalog2_div((pt_oaddr_t)phys + (size - 1),
 			    priv->common->max_oasz_lg2))
@@ -523,7 +664,87 @@ static int corrupt_do_walk(void)
 		corrupt.broken = "failed with something else than -EUCLEAN";
 	if (corrupt.mapped_pages)
 		corrupt.broken = "left pages mapped";
+	corrupt.ret = ret;
 	return ret;
+}
+
+/*
+ * What one bit of one entry of the good table must have changed. @below says which
+ * of the mappings are reached through the entry.
+ */
+static void corrupt_judge_bit(unsigned int level, bool leaf,
+			      unsigned int bit, unsigned int below)
+{
+	struct kunit_iommu_priv *priv = corrupt.test->priv;
+	enum corrupt_bit what = corrupt_bit(level, leaf, bit);
+	struct foreign_map want[ARRAY_SIZE(corrupt.good)];
+	unsigned int i, nr = 0, bad = 0;
+	int ret = 0;
+	u64 oa;
+
+	if (what == CORRUPT_KIND)
+		return;
+	/* Another table of the same chain is found again */
+	if (what == CORRUPT_ADDRESS && !leaf) {
+		oa = corrupt.pages[corrupt.nr_pages - level] ^
+		     BIT_ULL(bit + CORRUPT_ADDRESS_SHIFT);
+		for (i = 0; i < corrupt.nr_pages; i++)
+			if (corrupt.pages[i] == oa)
+				return;
+	}
+
+	for (i = 0; i < corrupt.nr_good; i++) {
+		want[nr] = corrupt.good[i];
+		if (!(below & BIT(i)) || what == CORRUPT_IGNORED) {
+			nr++;
+			continue;
+		}
+		switch (what) {
+		case CORRUPT_READ:
+			want[nr++].prot &= ~IOMMU_READ;
+			break;
+		case CORRUPT_WRITE:
+			want[nr++].prot &= ~IOMMU_WRITE;
+			break;
+		case CORRUPT_ADDRESS:
+			if (!leaf) {
+				ret = -EUCLEAN;
+				break;
+			}
+			oa = want[nr].oa ^ BIT_ULL(bit + CORRUPT_ADDRESS_SHIFT);
+			want[nr].oa = oa;
+			if (oalog2_div((pt_oaddr_t)oa,
+				       priv->common->max_oasz_lg2) ||
+			    !IS_ALIGNED(oa, want[nr].len))
+				bad++;
+			else
+				nr++;
+			break;
+		case CORRUPT_BAD:
+			if (leaf)
+				bad++;
+			else
+				ret = -EUCLEAN;
+			break;
+		default:
+			break;
+		}
+	}
+	if (corrupt.ret != ret)
+		corrupt.broken = ret ? "was not refused" : "was refused";
+	else if (ret)
+		return;
+	else if (corrupt.bad != bad)
+		corrupt.broken = bad ? "was not reported as bad" :
+				       "was reported as bad";
+	else if (corrupt.reported != nr)
+		corrupt.broken = "has lost a mapping, or made one";
+	for (i = 0; i < nr && !corrupt.broken; i++)
+		if (corrupt.maps[i].va != want[i].va ||
+		    corrupt.maps[i].oa != want[i].oa ||
+		    corrupt.maps[i].len != want[i].len ||
+		    corrupt.maps[i].prot != want[i].prot)
+			corrupt.broken = "has changed a mapping";
 }
 
 static void corrupt_stop(void *data)
@@ -549,6 +770,31 @@ static bool corrupt_one(u64 *entry, u64 value, unsigned int *refused,
 	return true;
 }
 
+static bool corrupt_bits(u64 *entry, unsigned int level, bool leaf,
+			 unsigned int below, unsigned int *refused,
+			 unsigned int *count)
+{
+	u64 good = *entry;
+	unsigned int i;
+
+	for (i = 0; i < 64; i++) {
+		WRITE_ONCE(*entry, good ^ BIT_ULL(i));
+		if (corrupt_do_walk())
+			++*refused;
+		WRITE_ONCE(*entry, good);
+		++*count;
+		if (!corrupt.broken)
+			corrupt_judge_bit(level, leaf, i, below);
+		if (corrupt.broken) {
+			KUNIT_FAIL(corrupt.test,
+				   "bit %u of entry %#llx, level %u: %s", i,
+				   good, level, corrupt.broken);
+			return false;
+		}
+	}
+	return true;
+}
+
 /* An entry like @good that points to @pa, as far as the format can say it */
 static u64 corrupt_pointer(u64 good, phys_addr_t old_pa, phys_addr_t pa)
 {
@@ -570,7 +816,7 @@ static void test_foreign_corrupt(struct kunit *test)
 	struct pt_range range = pt_top_range(priv->common);
 	unsigned int level, i, n, words, refused = 0, count = 0, seed;
 	u64 va = leaves_va(test), pgsz = priv->smallest_pgsz;
-	u64 *entries[CORRUPT_MAX_PAGES];
+	u64 *entries[CORRUPT_MAX_PAGES], large;
 	struct rnd_state rnd;
 
 	if (PT_TABLEMEM_LG2SZ != PAGE_SHIFT)
@@ -580,6 +826,12 @@ static void test_foreign_corrupt(struct kunit *test)
 	corrupt.test = test;
 	do_map(test, va, pgsz * 64, pgsz);
 	do_map(test, va + pgsz * 3, pgsz * 128, pgsz);
+	corrupt.nr_good = 2;
+	large = leaves_per_table(test) * pgsz;
+	if (priv->safe_pgsize_bitmap & large) {
+		do_map(test, va + large * 4, large * 32, large);
+		corrupt.nr_good++;
+	}
 
 	iommu_kdump_set_oldmem_ops(&corrupt_oldmem_ops);
 	KUNIT_ASSERT_EQ(test,
@@ -595,7 +847,8 @@ static void test_foreign_corrupt(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, corrupt_do_walk(), 0);
 	corrupt.learning = false;
 	KUNIT_ASSERT_EQ(test, corrupt.nr_pages, range.top_level + 1);
-	KUNIT_ASSERT_EQ(test, corrupt.reported, 2);
+	KUNIT_ASSERT_EQ(test, corrupt.reported, corrupt.nr_good);
+	memcpy(corrupt.good, corrupt.maps, sizeof(corrupt.good));
 	KUNIT_ASSERT_PTR_EQ(test, corrupt.broken, NULL);
 
 	/* The entry of each table that leads down */
@@ -614,10 +867,14 @@ static void test_foreign_corrupt(struct kunit *test)
 		bool leaf = level == corrupt.nr_pages - 1;
 		phys_addr_t pa = leaf ? pgsz * 64 : corrupt.pages[level + 1];
 
-		for (i = 0; i < 64; i++)
-			if (!corrupt_one(entry, good ^ BIT_ULL(i), &refused,
-					 &count))
-				return;
+		n = corrupt.nr_pages - 1 - level;
+		if (!corrupt_bits(entry, n, leaf, leaf ? 1 : n == 1 ? 3 : 7,
+				  &refused, &count))
+			return;
+		/* The leaf beside the table of leaves */
+		if (n == 1 && corrupt.nr_good == 3 &&
+		    !corrupt_bits(entry + 4, 1, true, 4, &refused, &count))
+			return;
 		if (!corrupt_one(entry, U64_MAX, &refused, &count) ||
 		    !corrupt_one(entry, 0, &refused, &count))
 			return;
@@ -666,7 +923,7 @@ static void test_foreign_corrupt(struct kunit *test)
 			cond_resched();
 	}
 	KUNIT_EXPECT_EQ(test, corrupt_do_walk(), 0);
-	KUNIT_EXPECT_EQ(test, corrupt.reported, 2);
+	KUNIT_EXPECT_EQ(test, corrupt.reported, corrupt.nr_good);
 	kunit_info(test, "%u corrupted tables, %u refused, seed %u", count,
 		   refused, seed);
 }
@@ -877,6 +1134,7 @@ static struct kunit_suite NS(foreign_suite) = {
 	.exit = pt_kunit_iommu_exit,
 	.test_cases = foreign_test_cases,
 };
+
 kunit_test_suites(&NS(foreign_suite));
 
 #endif

@@ -30,7 +30,12 @@
 #define CONTEXT_RSVD_HI		(BIT_ULL(7) | GENMASK_ULL(63, 24))
 #define SM_CONTEXT_RSVD_LO	GENMASK_ULL(8, 5)
 #define SM_CONTEXT_PRE		BIT_ULL(4)
+#define SM_CONTEXT_RSVD_HI	GENMASK_ULL(63, 21)
 #define SM_CONTEXT_RID_PASID	GENMASK_ULL(19, 0)
+#define PASID_PDE_RSVD		GENMASK_ULL(11, 2)
+#define PASID_PTE_RSVD_0	GENMASK_ULL(11, 10)
+#define PASID_PTE_RSVD_1	GENMASK_ULL(22, 16)
+#define PASID_PTE_RSVD_2	GENMASK_ULL(11, 8)
 #define CONTEXT_TT_RSVD		3
 
 /* Page table formats, for struct iommu_kdump_tables */
@@ -54,6 +59,24 @@ static int second_stage(struct intel_iommu *iommu, u64 root, unsigned int aw,
 	tables->format = OLD_SECOND_STAGE;
 	tables->levels = agaw_to_level(aw);
 	tables->root = root;
+	return 0;
+}
+
+/* @val is the third word of the PASID table entry */
+static int first_stage(struct intel_iommu *iommu, u64 val,
+		       struct iommu_kdump_tables *tables)
+{
+	/* FSPM: 0 is four levels, 1 is five */
+	unsigned int fspm = (val >> 2) & 3;
+
+	if (!ecap_flts(iommu->ecap) || (val & PASID_PTE_RSVD_2) ||
+	    fspm > cap_fl5lp_support(iommu->cap) ||
+	    !old_page(val & VTD_PAGE_MASK))
+		return -EUCLEAN;
+	tables->type = IOMMU_KDUMP_PAGING;
+	tables->format = OLD_FIRST_STAGE;
+	tables->levels = 4 + fspm;
+	tables->root = val & VTD_PAGE_MASK;
 	return 0;
 }
 
@@ -114,7 +137,7 @@ static int decode_sm_context(struct intel_iommu *iommu,
 	u64 pde, pte[3];
 	int ret;
 
-	if (ce->lo & SM_CONTEXT_RSVD_LO ||
+	if ((ce->lo & SM_CONTEXT_RSVD_LO) || (ce->hi & SM_CONTEXT_RSVD_HI) ||
 	    (pasid >> PASID_PDE_SHIFT) >= get_pasid_dir_size(ce))
 		return -EUCLEAN;
 
@@ -126,6 +149,8 @@ static int decode_sm_context(struct intel_iommu *iommu,
 		tables->type = IOMMU_KDUMP_BLOCKED;
 		return 0;
 	}
+	if (pde & PASID_PDE_RSVD)
+		return -EUCLEAN;
 
 	ret = read_old((pde & VTD_PAGE_MASK) +
 		       (pasid & PASID_PTE_MASK) * sizeof(struct pasid_entry),
@@ -137,26 +162,28 @@ static int decode_sm_context(struct intel_iommu *iommu,
 		return 0;
 	}
 
+	if ((pte[0] & PASID_PTE_RSVD_0) || (pte[1] & PASID_PTE_RSVD_1))
+		return -EUCLEAN;
+
 	tables->id = pte[1] & 0xffff;
 	switch ((pte[0] >> 6) & 7) {
-	case PASID_ENTRY_PGTT_SL_ONLY:
-		return second_stage(iommu, pte[0] & VTD_PAGE_MASK,
-				    (pte[0] >> 2) & 7, tables);
 	case PASID_ENTRY_PGTT_FL_ONLY:
-		/* FSPM: 0 is four levels, 1 is five */
-		if ((pte[2] & GENMASK_ULL(3, 2)) > BIT_ULL(2) ||
-		    !old_page(pte[2] & VTD_PAGE_MASK))
+		return first_stage(iommu, pte[2], tables);
+	case PASID_ENTRY_PGTT_SL_ONLY:
+	case PASID_ENTRY_PGTT_NESTED:
+		if (!ecap_slts(iommu->ecap))
 			return -EUCLEAN;
-		tables->type = IOMMU_KDUMP_PAGING;
-		tables->format = OLD_FIRST_STAGE;
-		tables->levels = pte[2] & BIT_ULL(2) ? 5 : 4;
-		tables->root = pte[2] & VTD_PAGE_MASK;
-		return 0;
+		ret = second_stage(iommu, pte[0] & VTD_PAGE_MASK,
+				   (pte[0] >> 2) & 7, tables);
+		/* The first stage is where the second stage says it is */
+		if (!ret && ((pte[0] >> 6) & 7) == PASID_ENTRY_PGTT_NESTED)
+			ret = ecap_nest(iommu->ecap) ? -EOPNOTSUPP : -EUCLEAN;
+		return ret;
 	case PASID_ENTRY_PGTT_PT:
+		if (!ecap_pass_through(iommu->ecap))
+			return -EUCLEAN;
 		tables->type = IOMMU_KDUMP_IDENTITY;
 		return 0;
-	case PASID_ENTRY_PGTT_NESTED:
-		return -EOPNOTSUPP;
 	default:
 		return -EUCLEAN;
 	}
@@ -207,11 +234,12 @@ struct take_over_stats {
 	unsigned int entries;
 	unsigned int refused;
 	unsigned int pasids;
+	unsigned int lost_tables;
 };
 
-/* One table: 256 entries of legacy mode, 128 of scalable mode */
+/* One table: 256 entries of legacy mode, 128 of scalable mode, from @rid on */
 static struct context_entry * __init
-copy_context_table(struct intel_iommu *iommu, u64 old_phys,
+copy_context_table(struct intel_iommu *iommu, u64 old_phys, u16 rid,
 		   struct take_over_stats *stats)
 {
 	unsigned int step = entry_step(iommu);
@@ -229,7 +257,7 @@ copy_context_table(struct intel_iommu *iommu, u64 old_phys,
 		iommu_free_pages(new);
 		return ERR_CAST(old);
 	}
-	for (i = 0; i < SZ_4K / sizeof(*old); i += step) {
+	for (i = 0; i < SZ_4K / sizeof(*old); i += step, rid++) {
 		struct iommu_kdump_tables tables = {};
 		struct context_entry ce;
 		int ret;
@@ -249,6 +277,7 @@ copy_context_table(struct intel_iommu *iommu, u64 old_phys,
 		if (!ret)
 			ret = get_did(iommu, tables.id);
 		if (ret) {
+			iommu_kdump_refuse(&iommu->kdump_refused, rid, 1);
 			stats->refused++;
 			continue;
 		}
@@ -265,9 +294,16 @@ copy_context_table(struct intel_iommu *iommu, u64 old_phys,
 	return new;
 }
 
-static void __init take_over_bus(struct intel_iommu *iommu, unsigned int bus,
-				 u64 old, u64 *new,
-				 struct take_over_stats *stats)
+static void __init lose_table(struct intel_iommu *iommu, u16 rid,
+			      struct take_over_stats *stats)
+{
+	iommu_kdump_refuse(&iommu->kdump_refused, rid,
+			   sm_supported(iommu) ? 128 : 256);
+	stats->lost_tables++;
+}
+
+static void __init take_over_table(struct intel_iommu *iommu, u64 old, u64 *new,
+				   u16 rid, struct take_over_stats *stats)
 {
 	struct context_entry *table;
 
@@ -276,14 +312,40 @@ static void __init take_over_bus(struct intel_iommu *iommu, unsigned int bus,
 	if (old & ROOT_ENTRY_RSVD)
 		table = ERR_PTR(-EUCLEAN);
 	else
-		table = copy_context_table(iommu, old & VTD_PAGE_MASK, stats);
-	if (IS_ERR(table)) {
-		pr_warn("%s: bus %#x: %s: all of its devices are blocked\n",
-			iommu->name, bus, PTR_ERR(table) == -ENOMEM ?
-			"out of memory" : "root entry is corrupt");
-		return;
+		table = copy_context_table(iommu, old & VTD_PAGE_MASK, rid,
+					   stats);
+	if (IS_ERR(table))
+		lose_table(iommu, rid, stats);
+	else
+		*new = virt_to_phys(table) | 1;
+}
+
+static int __init take_over_root(struct intel_iommu *iommu, u64 old_phys,
+				 struct take_over_stats *stats)
+{
+	struct root_entry *new = iommu->root_entry;
+	const struct root_entry *old;
+	unsigned int bus;
+
+	old = iommu_kdump_map_old(old_phys);
+	if (IS_ERR(old))
+		return PTR_ERR(old);
+	for (bus = 0; bus < ROOT_ENTRY_NR; bus++) {
+		u64 lo = READ_ONCE(old[bus].lo), hi = READ_ONCE(old[bus].hi);
+
+		/* Section 9.1: the upper half is reserved in legacy mode */
+		if (!sm_supported(iommu) && hi) {
+			if (lo & 1)
+				lose_table(iommu, PCI_DEVID(bus, 0), stats);
+			continue;
+		}
+		take_over_table(iommu, lo, &new[bus].lo, PCI_DEVID(bus, 0),
+				stats);
+		take_over_table(iommu, hi, &new[bus].hi, PCI_DEVID(bus, 0x80),
+				stats);
 	}
-	*new = virt_to_phys(table) | 1;
+	iommu_kdump_unmap_old(old);
+	return 0;
 }
 
 /* Nothing passes, nothing is reported: a page that all buses can share */
@@ -327,10 +389,8 @@ void __init intel_kdump_take_over(struct intel_iommu *iommu)
 {
 	struct take_over_stats stats = {};
 	const char *reason = NULL;
-	struct root_entry *new = iommu->root_entry;
-	const struct root_entry *old;
-	unsigned int bus;
 	u64 rtaddr;
+	int ret;
 
 	block_all(iommu);
 
@@ -341,34 +401,28 @@ void __init intel_kdump_take_over(struct intel_iommu *iommu)
 		reason = "another IOMMU has a root table of the other mode";
 	else if (!iommu->kdump_blocked)
 		reason = "out of memory";
-	if (reason)
-		goto blocked;
 
-	old = iommu_kdump_map_old(rtaddr & VTD_PAGE_MASK);
-	if (IS_ERR(old)) {
-		reason = PTR_ERR(old) == -ENOMEM ?
-			"out of memory" : "root table is not in its memory";
-		goto blocked;
+	if (!reason) {
+		ret = take_over_root(iommu, rtaddr & VTD_PAGE_MASK, &stats);
+		if (ret)
+			reason = ret == -ENOMEM ?
+				"out of memory" :
+				"root table is not in its memory";
 	}
-	for (bus = 0; bus < ROOT_ENTRY_NR; bus++) {
-		take_over_bus(iommu, bus, READ_ONCE(old[bus].lo), &new[bus].lo,
-			      &stats);
-		if (sm_supported(iommu))
-			take_over_bus(iommu, bus, READ_ONCE(old[bus].hi),
-				      &new[bus].hi, &stats);
-	}
-	iommu_kdump_unmap_old(old);
-	__iommu_flush_cache(iommu, new, ROOT_SIZE);
+	__iommu_flush_cache(iommu, iommu->root_entry, ROOT_SIZE);
 
+	if (reason) {
+		iommu->kdump_refused.all = true;
+		pr_warn("%s: nothing inherited, %s: all devices are blocked until their drivers come\n",
+			iommu->name, reason);
+		return;
+	}
+	if (stats.lost_tables)
+		pr_warn("%s: %u context tables are corrupt or could not be copied: the devices of their buses are blocked\n",
+			iommu->name, stats.lost_tables);
 	pr_info("%s: %s mode: %u requester IDs inherited, %u refused and blocked, PASIDs of %u blocked\n",
 		iommu->name, sm_supported(iommu) ? "scalable" : "legacy",
 		stats.entries, stats.refused, stats.pasids);
-	return;
-
-blocked:
-	__iommu_flush_cache(iommu, new, ROOT_SIZE);
-	pr_warn("%s: nothing inherited, %s: all devices are blocked until their drivers come\n",
-		iommu->name, reason);
 }
 
 /**
@@ -417,7 +471,6 @@ static int each_requester_id(struct device_domain_info *info,
 struct inherit_data {
 	struct intel_iommu *iommu;
 	struct iommu_kdump_tables *tables;
-	bool found;
 };
 
 static int inherit_one(struct pci_dev *pdev, u16 alias, void *data)
@@ -427,19 +480,13 @@ static int inherit_one(struct pci_dev *pdev, u16 alias, void *data)
 	struct context_entry *ce;
 	int ret;
 
+	if (iommu_kdump_was_refused(&inherit->iommu->kdump_refused, alias))
+		return -EUCLEAN;
 	ce = find_context(inherit->iommu, PCI_BUS_NUM(alias), alias & 0xff);
 	if (!ce || !context_present(ce))
 		return 0;
 	ret = decode(inherit->iommu, ce, &tables);
-	if (ret)
-		return ret;
-	if (!inherit->found) {
-		*inherit->tables = tables;
-		inherit->found = true;
-		return 0;
-	}
-	/* One device, two translations: not what a kernel sets up */
-	return iommu_kdump_same_tables(&tables, inherit->tables) ? 0 : -EUCLEAN;
+	return ret ?: iommu_kdump_add_tables(inherit->tables, &tables);
 }
 
 /**
@@ -472,7 +519,7 @@ int intel_iommu_inherit_tables(struct device *dev,
 	ret = each_requester_id(info, inherit_one, &inherit);
 	if (ret)
 		return ret;
-	if (!inherit.found)
+	if (tables->type == IOMMU_KDUMP_NONE)
 		tables->type = IOMMU_KDUMP_BLOCKED;
 	info->old_did = tables->id;
 	return 0;
@@ -632,11 +679,9 @@ void intel_kdump_replace_context(struct intel_iommu *iommu,
 }
 
 /*
- * A device that keeps faulting must not cost the dump: after so many faults in a
- * row its requester ID faults silently.
+ * A device that keeps faulting must not cost the dump: the requester ID of every
+ * so-many-th fault faults silently from then on. Several of them get there in turn.
  */
-#define FAULTS_BEFORE_SILENCE	16
-
 static void silence_faults(struct work_struct *work)
 {
 	struct intel_iommu *iommu =
@@ -673,14 +718,11 @@ static void silence_faults(struct work_struct *work)
  */
 void intel_kdump_fault(struct intel_iommu *iommu, u16 sid)
 {
-	if (!iommu->root_entry || iommu->kdump_faults >= FAULTS_BEFORE_SILENCE)
+	if (!iommu->root_entry || iommu->kdump_faults >= IOMMU_KDUMP_FAULTS)
 		return;
-	if (iommu->kdump_fault_sid != sid) {
-		iommu->kdump_fault_sid = sid;
-		WRITE_ONCE(iommu->kdump_faults, 0);
-	}
+	WRITE_ONCE(iommu->kdump_fault_sid, sid);
 	WRITE_ONCE(iommu->kdump_faults, iommu->kdump_faults + 1);
-	if (iommu->kdump_faults == FAULTS_BEFORE_SILENCE)
+	if (iommu->kdump_faults == IOMMU_KDUMP_FAULTS)
 		schedule_work(&iommu->kdump_fault_work);
 }
 
@@ -701,5 +743,10 @@ void intel_kdump_init(struct intel_iommu *iommu)
 void intel_kdump_destroy(struct intel_iommu *iommu)
 {
 	cancel_work_sync(&iommu->kdump_fault_work);
+	iommu_kdump_forget_refused(&iommu->kdump_refused);
 	iommu_kdump_ids_destroy(&iommu->kdump_dids);
 }
+
+#ifdef CONFIG_IOMMU_KDUMP_KUNIT_TEST
+#include "kdump_kunit.c"
+#endif

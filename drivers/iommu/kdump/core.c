@@ -21,6 +21,8 @@
 #include <linux/ktime.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
+#include <linux/notifier.h>
+#include <linux/oom.h>
 #include <linux/pci.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -58,7 +60,7 @@ static struct iommu_domain inherited_domain = {
 	.ops = &inherited_domain_ops,
 };
 
-static int __init iommu_kdump_setup(char *str)
+VISIBLE_IF_KUNIT int __init iommu_kdump_setup(char *str)
 {
 	if (str && !strcmp(str, "inherit"))
 		kdump_inherit = true;
@@ -71,7 +73,7 @@ static int __init iommu_kdump_setup(char *str)
 }
 early_param("iommu.kdump", iommu_kdump_setup);
 
-static int __init iommu_kdump_grace_setup(char *str)
+VISIBLE_IF_KUNIT int __init iommu_kdump_grace_setup(char *str)
 {
 	unsigned int seconds;
 
@@ -244,12 +246,10 @@ static void update_release(struct iommu_kdump_group *kg)
 }
 
 /* Does the device have DMA in flight, as far as its configuration says? */
-VISIBLE_IF_KUNIT bool iommu_kdump_may_do_dma(struct device *dev)
+static bool may_do_dma(struct device *dev)
 {
 	struct pci_dev *pdev;
 	u16 cmd;
-
-	KUNIT_STATIC_STUB_REDIRECT(iommu_kdump_may_do_dma, dev);
 
 	if (!dev_is_pci(dev))
 		return true;
@@ -311,6 +311,9 @@ void iommu_kdump_join(struct iommu_group *group, struct device *dev, bool late)
 
 	if (late) {
 		iommu_kdump_take_over(group, NULL);
+		/* Nothing is known of this group, and that is how it should be */
+		if (!group->default_domain)
+			get_kdump_group(group);
 		return;
 	}
 
@@ -330,7 +333,7 @@ void iommu_kdump_join(struct iommu_group *group, struct device *dev, bool late)
 		kfree(kdev);
 		return;
 	}
-	kdev->dma = iommu_kdump_may_do_dma(dev);
+	kdev->dma = may_do_dma(dev);
 	trace_iommu_kdump_join(group->id, dev, &kdev->tables, kdev->dma,
 			       kdev->error);
 	list_add_tail(&kdev->node, &kg->devs);
@@ -362,6 +365,8 @@ void iommu_kdump_leave(struct iommu_group *group, struct device *dev)
 	cancel_release(kg);
 	kg->state = KDUMP_NONE;
 	kg->attach_failed = false;
+	iommu_kdump_free_iova(kg->kept);
+	kg->kept = NULL;
 }
 
 /**
@@ -380,6 +385,21 @@ void iommu_kdump_free(struct iommu_group *group)
 	kfree(kg);
 }
 
+/* Was there no memory at all when the devices of the group have joined? */
+static bool group_was_missed(struct iommu_group *group)
+{
+	struct group_device *gdev;
+
+	if (group->kdump || !iommu_kdump_active())
+		return false;
+	for_each_group_device(group, gdev) {
+		if (gdev->dev->iommu && gdev->dev->iommu->iommu_dev &&
+		    dev_iommu_ops(gdev->dev)->inherit_tables)
+			return true;
+	}
+	return false;
+}
+
 /**
  * iommu_kdump_default_domain_is_dma() - Must old IOVAs be translated?
  * @group: group whose mutex is held
@@ -391,9 +411,11 @@ bool iommu_kdump_default_domain_is_dma(struct iommu_group *group)
 {
 	struct iommu_kdump_group *kg = group->kdump;
 
-	if (!kg || kg->state == KDUMP_RELEASED)
+	if (!kg)
+		return group_was_missed(group);
+	if (kg->state == KDUMP_RELEASED)
 		return false;
-	return kg->state == KDUMP_BLOCKED || !list_empty(&kg->devs);
+	return kg->lost || kg->state == KDUMP_BLOCKED || !list_empty(&kg->devs);
 }
 
 /**
@@ -409,6 +431,11 @@ bool iommu_kdump_set_default_domain(struct iommu_group *group)
 	struct iommu_kdump_dev *kdev;
 	bool inherits = false;
 
+	if (group_was_missed(group)) {
+		kg = get_kdump_group(group);
+		if (kg)
+			kg->lost = true;
+	}
 	if (!kg || kg->state == KDUMP_BLOCKED)
 		return false;
 
@@ -433,6 +460,42 @@ bool iommu_kdump_set_default_domain(struct iommu_group *group)
 }
 
 /**
+ * iommu_kdump_keep_iova() - The default domain of a group has been replaced
+ * @group: group whose mutex is held
+ * @domain: its default domain until now, about to be freed
+ *
+ * The old IOVAs stay reserved: iommu_kdump_group_ready() takes them out of the
+ * allocator of the next DMA domain.
+ */
+void iommu_kdump_keep_iova(struct iommu_group *group,
+			   struct iommu_domain *domain)
+{
+	struct iommu_kdump_group *kg = group->kdump;
+
+	if (!kg || !iommu_is_dma_domain(domain) ||
+	    !iommu_dma_kdump_iova(domain))
+		return;
+	iommu_kdump_free_iova(kg->kept);
+	kg->kept = iommu_dma_kdump_iova(domain);
+	iommu_dma_set_kdump_iova(domain, NULL);
+}
+
+static void reserve_kept(struct iommu_kdump_group *kg)
+{
+	struct iommu_domain *domain = kg->group->default_domain;
+	u64 bytes = 0;
+
+	if (!kg->kept || !iommu_is_dma_domain(domain) ||
+	    !iommu_dma_iova_domain(domain))
+		return;
+	if (!iommu_dma_kdump_iova(domain) &&
+	    iommu_kdump_reserve(domain, &kg->kept->reserved, false, &bytes))
+		iommu_kdump_reserve_unknown(domain);
+	iommu_kdump_free_iova(kg->kept);
+	kg->kept = NULL;
+}
+
+/**
  * iommu_kdump_group_ready() - The default domain and its allocator are set up
  * @group: group whose mutex is held
  *
@@ -445,6 +508,8 @@ void iommu_kdump_group_ready(struct iommu_group *group)
 {
 	struct iommu_kdump_dev *kdev;
 
+	if (group->kdump)
+		reserve_kept(group->kdump);
 	if (group->kdump && group->kdump->state == KDUMP_BLOCKED)
 		iommu_kdump_reserve_unknown(group->default_domain);
 	if (!iommu_kdump_group_inherited(group))
@@ -502,7 +567,7 @@ struct iommu_group *iommu_kdump_next_group(int *id)
 	}
 }
 
-static void check_driverless(struct work_struct *work)
+VISIBLE_IF_KUNIT void iommu_kdump_check_driverless(void)
 {
 	struct iommu_group *group;
 	int id = -1;
@@ -514,12 +579,52 @@ static void check_driverless(struct work_struct *work)
 	}
 }
 
-static DECLARE_DELAYED_WORK(check_work, check_driverless);
+static void check_work_fn(struct work_struct *work)
+{
+	iommu_kdump_check_driverless();
+}
+
+static DECLARE_DELAYED_WORK(check_work, check_work_fn);
+
+/*
+ * The dump comes first: before somebody is killed for memory, old mappings go, and
+ * with them the page tables that only they need.
+ */
+VISIBLE_IF_KUNIT int iommu_kdump_out_of_memory(struct notifier_block *nb,
+					       unsigned long unused, void *freed)
+{
+	unsigned long *pages = freed;
+	struct iommu_group *group;
+	int id = -1;
+
+	while ((group = iommu_kdump_next_group(&id))) {
+		/* It may be the holder of the mutex who has run out of memory */
+		if (mutex_trylock(&group->mutex)) {
+			struct iommu_kdump_group *kg = group->kdump;
+
+			if (kg && kg->state == KDUMP_CARRYING) {
+				pr_warn("group %d: out of memory: old mappings are released early\n",
+					group->id);
+				iommu_kdump_end(group);
+				*pages += kg->stats.new_tables >> PAGE_SHIFT;
+			}
+			mutex_unlock(&group->mutex);
+		}
+		iommu_group_put(group);
+	}
+	return NOTIFY_OK;
+}
+
+static struct notifier_block oom_notifier = {
+	.notifier_call = iommu_kdump_out_of_memory,
+};
 
 static int __init iommu_kdump_late_init(void)
 {
-	if (is_kdump_kernel())
+	if (is_kdump_kernel()) {
 		iommu_kdump_status_init();
+		register_oom_notifier(&oom_notifier);
+	}
 	if (iommu_kdump_enabled())
 		queue_delayed_work(system_unbound_wq, &check_work,
 				   CHECK_DELAY);
@@ -601,19 +706,6 @@ void iommu_kdump_end(struct iommu_group *group)
 	release(kg);
 }
 
-/* All DMA that the crashed kernel had started has ended for the device */
-VISIBLE_IF_KUNIT void iommu_kdump_dma_ended(struct iommu_group *group,
-					    struct device *dev)
-{
-	struct iommu_kdump_group *kg = group->kdump;
-	struct iommu_kdump_dev *kdev = kg ? find_kdev(kg, dev) : NULL;
-
-	if (!kdev)
-		return;
-	kdev->quiet = true;
-	update_release(kg);
-}
-
 /**
  * iommu_kdump_was_reset() - A function level reset has been done
  * @group: group whose mutex is held
@@ -624,15 +716,18 @@ VISIBLE_IF_KUNIT void iommu_kdump_dma_ended(struct iommu_group *group,
  */
 void iommu_kdump_was_reset(struct iommu_group *group, struct pci_dev *pdev)
 {
+	struct iommu_kdump_group *kg = group->kdump;
+	struct iommu_kdump_dev *kdev = kg ? find_kdev(kg, &pdev->dev) : NULL;
 	u16 cmd;
 
-	if (!group->kdump)
+	if (!kdev)
 		return;
 	if (pci_read_config_word(pdev, PCI_COMMAND, &cmd) ||
 	    PCI_POSSIBLE_ERROR(cmd) ||
 	    (cmd & (PCI_COMMAND_MASTER | PCI_COMMAND_INTX_DISABLE)))
 		return;
-	iommu_kdump_dma_ended(group, &pdev->dev);
+	kdev->quiet = true;
+	update_release(kg);
 }
 
 static void driver_changed(struct device *dev, bool bound)

@@ -30,6 +30,7 @@
 #include <linux/sort.h>
 
 #include <kunit/static_stub.h>
+#include <kunit/visibility.h>
 
 #include "../dma-iommu.h"
 #include "../iommu-priv.h"
@@ -537,10 +538,12 @@ static u64 old_ram_pages(void)
  * An eighth of the memory of the crash kernel for the tables of one group, and
  * never the last eighth of what is free: the dump needs the rest.
  */
-static u64 table_budget(void)
+VISIBLE_IF_KUNIT u64 iommu_kdump_table_budget(void)
 {
 	unsigned long total = totalram_pages();
 	unsigned long avail = si_mem_available();
+
+	KUNIT_STATIC_STUB_REDIRECT(iommu_kdump_table_budget);
 
 	if (avail <= total / 8)
 		return 0;
@@ -689,7 +692,7 @@ alloc_report(struct iommu_kdump_group *kg, struct iommu_domain *domain,
 	report->first = domain->geometry.aperture_start;
 	report->last = domain->geometry.aperture_end;
 	report->max_tables = old_ram_pages();
-	report->budget = table_budget();
+	report->budget = iommu_kdump_table_budget();
 	INIT_LIST_HEAD(&report->resv);
 	find_windows(report);
 	return report;
@@ -722,6 +725,7 @@ bool iommu_kdump_validate(struct iommu_kdump_group *kg)
 	struct iommu_kdump_report *report;
 	struct iommu_kdump_dev *kdev;
 	bool good = !check_members(kg);
+	int err;
 
 	if (!iommu_is_dma_domain(domain))
 		return true;
@@ -735,7 +739,8 @@ bool iommu_kdump_validate(struct iommu_kdump_group *kg)
 		if (kdev->tables.type != IOMMU_KDUMP_PAGING || kdev->error ||
 		    seen_before(kg, kdev))
 			continue;
-		if (import_tables(report, kdev))
+		err = import_tables(report, kdev);
+		if (err && err != -ENOMEM)
 			good = false;
 	}
 	free_report(report);
@@ -834,10 +839,13 @@ int iommu_kdump_import(struct iommu_kdump_group *kg,
 	kg->stats.ranges = report->ranges.nr;
 	err = iommu_kdump_reserve(domain, &report->ranges, !ret,
 				  &kg->stats.reserved);
-	/* An IOVA that can be handed out must not be mapped */
-	if (!ret && err) {
-		ret = err;
-		drop_mappings(report);
+	if (err) {
+		/* An IOVA that can be handed out must not be mapped */
+		if (!ret)
+			drop_mappings(report);
+		ret = ret ?: err;
+		/* Not one by one then: this takes less memory */
+		iommu_kdump_reserve_unknown(domain);
 	}
 	if (ret)
 		*reason = iommu_kdump_error_reason(ret);

@@ -15,6 +15,7 @@
 struct iommu_domain;
 struct iommu_group;
 struct iova_domain;
+struct notifier_block;
 struct pci_dev;
 struct seq_file;
 
@@ -151,6 +152,7 @@ struct iommu_kdump_stats {
  * @reason: why the group is blocked, NULL if it is not
  * @lost: there was no memory for one of the devices
  * @attach_failed: a device is not in the default domain, as the group is
+ * @kept: old IOVAs of the last default domain, for the next one
  */
 struct iommu_kdump_group {
 	struct list_head node;
@@ -162,6 +164,7 @@ struct iommu_kdump_group {
 	const char *reason;
 	bool lost;
 	bool attach_failed;
+	struct iommu_kdump_iova *kept;
 };
 
 bool iommu_kdump_active(void);
@@ -175,6 +178,8 @@ void iommu_kdump_group_ready(struct iommu_group *group);
 int iommu_kdump_take_over(struct iommu_group *group, struct device *dev);
 bool iommu_kdump_default_domain_is_dma(struct iommu_group *group);
 void iommu_kdump_end(struct iommu_group *group);
+void iommu_kdump_keep_iova(struct iommu_group *group,
+			   struct iommu_domain *domain);
 void iommu_kdump_was_reset(struct iommu_group *group, struct pci_dev *pdev);
 void iommu_kdump_free(struct iommu_group *group);
 
@@ -186,8 +191,12 @@ void iommu_kdump_driver_bound(struct device *dev);
 void iommu_kdump_driver_unbound(struct device *dev);
 
 #if IS_ENABLED(CONFIG_KUNIT)
-bool iommu_kdump_may_do_dma(struct device *dev);
-void iommu_kdump_dma_ended(struct iommu_group *group, struct device *dev);
+int iommu_kdump_setup(char *str);
+int iommu_kdump_grace_setup(char *str);
+void iommu_kdump_check_driverless(void);
+u64 iommu_kdump_table_budget(void);
+int iommu_kdump_out_of_memory(struct notifier_block *nb, unsigned long unused,
+			      void *freed);
 int iommu_kdump_status_show(struct seq_file *s, void *unused);
 #endif
 
@@ -298,6 +307,11 @@ static inline bool iommu_kdump_default_domain_is_dma(struct iommu_group *group)
 }
 
 static inline void iommu_kdump_end(struct iommu_group *group)
+{
+}
+
+static inline void iommu_kdump_keep_iova(struct iommu_group *group,
+					 struct iommu_domain *domain)
 {
 }
 

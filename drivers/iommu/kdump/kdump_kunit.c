@@ -12,15 +12,25 @@
 
 #include <linux/device.h>
 #include <linux/dma-mapping.h>
+#include <linux/error-injection.h>
 #include <linux/io.h>
 #include <linux/iommu.h>
 #include <linux/iommu-kdump.h>
+#include <linux/iova.h>
 #include <linux/kernfs.h>
+#include <linux/kprobes.h>
+#include <linux/ktime.h>
 #include <linux/moduleparam.h>
+#include <linux/notifier.h>
+#include <linux/pci.h>
+#include <linux/seq_file.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
+#include <linux/vmstat.h>
 #include <linux/workqueue.h>
+
+#include <trace/events/kmem.h>
 
 #include <kunit/iommu.h>
 #include <kunit/static_stub.h>
@@ -29,6 +39,7 @@
 #include "../dma-iommu.h"
 #include "../iommu-priv.h"
 #include "kdump.h"
+#include "trace.h"
 
 /* RAM of the crashed kernel: beyond what this machine has */
 #define OLD_RAM		BIT_ULL(42)
@@ -40,10 +51,17 @@
 /* Neither RAM of the crashed kernel, nor ours */
 #define NOWHERE		(OLD_RAM + SZ_4G)
 
+/* Entries of VT-d's second stage, and how permissions are written down here */
 #define PTE_R		BIT_ULL(0)
 #define PTE_W		BIT_ULL(1)
 #define PTE_PS		BIT_ULL(7)
 #define PTE_ADDR	GENMASK_ULL(51, 12)
+
+/* Entries of AMD's host tables; the next level is 0 for a leaf */
+#define AMD_PR		BIT_ULL(0)
+#define AMD_LEVEL(n)	((u64)(n) << 9)
+#define AMD_IR		BIT_ULL(61)
+#define AMD_IW		BIT_ULL(62)
 
 #define MAX_LEGACY	32
 #define MAX_NEW		128
@@ -72,6 +90,28 @@ enum expect {
 	FAULTS,
 };
 
+/* What machine a test runs on */
+struct machine {
+	const char *name;
+	enum kunit_iommu_format format;
+	bool pci;
+};
+
+static const struct machine machines[] = {
+	{ "vtdss", KUNIT_IOMMU_VTDSS, false },
+	{ "amdv1", KUNIT_IOMMU_AMDV1, false },
+	{ "vtdss-pci", KUNIT_IOMMU_VTDSS, true },
+};
+
+KUNIT_ARRAY_PARAM_DESC(machine, machines, name);
+
+static const struct machine pci_machines[] = {
+	{ "vtdss-pci", KUNIT_IOMMU_VTDSS, true },
+	{ "amdv1-pci", KUNIT_IOMMU_AMDV1, true },
+};
+
+KUNIT_ARRAY_PARAM_DESC(pci_machine, pci_machines, name);
+
 struct new_map {
 	struct device *dev;
 	void *buf;
@@ -80,6 +120,7 @@ struct new_map {
 
 struct crash {
 	struct kunit *test;
+	const struct machine *machine;
 	struct kunit_iommu *iommu;
 	void *tables;
 	void *snapshot;
@@ -98,6 +139,9 @@ struct crash {
 	bool kdump_kernel;
 	/* Nothing is known of the old IOVAs, so they may be handed out */
 	bool forgotten;
+	/* There is no memory to map the old one, or for page tables */
+	bool map_fails;
+	bool no_tables;
 	u64 ram_size;
 	struct {
 		struct device *dev;
@@ -138,6 +182,8 @@ static bool crash_extent(phys_addr_t phys, u64 *last)
 
 static const void *map_old(phys_addr_t phys)
 {
+	if (the_crash->map_fails)
+		return ERR_PTR(-ENOMEM);
 	the_crash->maps++;
 	if (phys - OLD_RAM < OLD_TABLES * PAGE_SIZE)
 		return the_crash->tables + (phys - OLD_RAM);
@@ -156,6 +202,11 @@ static const struct iommu_kdump_oldmem_ops old_ops = {
 	.unmap = unmap_old,
 };
 
+static u64 fake_budget(void)
+{
+	return the_crash->no_tables ? 0 : SZ_32K;
+}
+
 /* The crashed kernel */
 
 static u64 *old_table(struct crash *crash, u64 phys)
@@ -167,6 +218,23 @@ static u64 new_old_table(struct crash *crash)
 {
 	KUNIT_ASSERT_LT(crash->test, crash->nr_tables, OLD_TABLES);
 	return OLD_RAM + crash->nr_tables++ * PAGE_SIZE;
+}
+
+/* An entry at @level, where 0 is the lowest, that points to a lower table */
+static u64 table_entry(struct crash *crash, u64 table, unsigned int level)
+{
+	if (crash->machine->format == KUNIT_IOMMU_AMDV1)
+		return AMD_PR | AMD_IR | AMD_IW | AMD_LEVEL(level) | table;
+	return table | PTE_R | PTE_W;
+}
+
+static u64 leaf_entry(struct crash *crash, u64 phys, u64 prot,
+		      unsigned int level)
+{
+	if (crash->machine->format == KUNIT_IOMMU_AMDV1)
+		return AMD_PR | (prot & PTE_R ? AMD_IR : 0) |
+		       (prot & PTE_W ? AMD_IW : 0) | phys;
+	return phys | prot | (level ? PTE_PS : 0);
 }
 
 static u64 *old_pte(struct crash *crash, u64 root, unsigned int levels,
@@ -182,7 +250,7 @@ static u64 *old_pte(struct crash *crash, u64 root, unsigned int levels,
 		if (level == at_level)
 			return pte;
 		if (!*pte)
-			*pte = new_old_table(crash) | PTE_R | PTE_W;
+			*pte = table_entry(crash, new_old_table(crash), level);
 		table = *pte & PTE_ADDR;
 	}
 }
@@ -202,7 +270,7 @@ static void old_map(struct crash *crash, u64 root, u64 iova, u64 phys, u64 size,
 			step = SZ_2M;
 		}
 		*old_pte(crash, root, 4, iova + done, level) =
-			(phys + done) | prot | (level ? PTE_PS : 0);
+			leaf_entry(crash, phys + done, prot, level);
 		done += step;
 	}
 }
@@ -491,7 +559,10 @@ static void stop_crash(void *data)
 static struct crash *new_crash(struct kunit *test, bool off,
 			       unsigned int def_domain_type)
 {
+	const struct machine *machine = test->param_value ?: &machines[0];
 	struct kunit_iommu_config config = {
+		.format = machine->format,
+		.pci = machine->pci,
 		.off = off,
 		.def_domain_type = def_domain_type,
 		.step = dma_at_step,
@@ -501,6 +572,7 @@ static struct crash *new_crash(struct kunit *test, bool off,
 	KUNIT_ASSERT_NOT_NULL(test, crash);
 	config.priv = crash;
 	crash->test = test;
+	crash->machine = machine;
 	crash->kdump_kernel = true;
 	crash->ram_size = OLD_RAM_SIZE;
 	the_crash = crash;
@@ -513,7 +585,10 @@ static struct crash *new_crash(struct kunit *test, bool off,
 
 	iommu_kdump_set_oldmem_ops(&old_ops);
 	kunit_activate_static_stub(test, iommu_kdump_active, fake_active);
+	kunit_activate_static_stub(test, iommu_kdump_table_budget, fake_budget);
 	crash->iommu = kunit_iommu_create(test, &config);
+	if (PTR_ERR_OR_ZERO(crash->iommu) == -EOPNOTSUPP)
+		kunit_skip(test, "no PCI devices of the kind that are made up");
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, crash->iommu);
 	kunit_iommu_set_memory(crash->iommu, OLD_RAM, crash->tables,
 			       OLD_TABLES * PAGE_SIZE);
@@ -1003,7 +1078,7 @@ static void test_refused_table(struct kunit *test)
 	struct crash *crash;
 	struct device *dev = one_device(test, &crash);
 
-	*old_pte(crash, OLD_RAM, 4, SZ_1G, 1) = NOWHERE | PTE_R | PTE_W;
+	*old_pte(crash, OLD_RAM, 4, SZ_1G, 1) = table_entry(crash, NOWHERE, 1);
 	boot(crash);
 	check_dma(crash, WORKS);
 	crash->expect = SAFE;
@@ -1027,8 +1102,36 @@ static void test_refused_loop(struct kunit *test)
 	crash->nr_legacy = 0;
 	crash->ram_size = SZ_8M;
 	for (i = 0; i < 512; i++)
-		old_table(crash, loop)[i] = loop | PTE_R | PTE_W;
-	*old_pte(crash, OLD_RAM, 4, BIT_ULL(39), 3) = loop | PTE_R | PTE_W;
+		old_table(crash, loop)[i] = table_entry(crash, loop, 3);
+	*old_pte(crash, OLD_RAM, 4, BIT_ULL(39), 3) =
+		table_entry(crash, loop, 3);
+	boot(crash);
+	crash->expect = SAFE;
+	bind(crash, dev);
+	EXPECT_STATE(crash, dev, KDUMP_BLOCKED);
+	check_dma(crash, FAULTS);
+	map_new(crash, dev);
+	check_end(crash);
+}
+
+/* No loop, but one table that stands for very many */
+static void test_refused_fan_out(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = one_device(test, &crash);
+	u64 tables[3];
+	unsigned int i, level;
+
+	crash->nr_legacy = 0;
+	crash->ram_size = SZ_8M;
+	for (i = 0; i < ARRAY_SIZE(tables); i++)
+		tables[i] = new_old_table(crash);
+	for (level = 1; level < 3; level++)
+		for (i = 0; i < 512; i++)
+			old_table(crash, tables[level])[i] =
+				table_entry(crash, tables[level - 1], level);
+	*old_pte(crash, OLD_RAM, 4, BIT_ULL(39), 3) =
+		table_entry(crash, tables[2], 3);
 	boot(crash);
 	crash->expect = SAFE;
 	bind(crash, dev);
@@ -1089,6 +1192,208 @@ static void test_not_present(struct kunit *test)
 	check_dma(crash, WORKS);
 	KUNIT_EXPECT_EQ(test, dev->iommu_group->kdump->stats.bad, 0);
 	check_end(crash);
+}
+
+/* G4: what is refused is not mapped, and its IOVA not handed out either */
+static void test_refused_reserved(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = one_device(test, &crash);
+
+	/* In the middle of the highest gap, too far away to be merged */
+	add_legacy(crash, 1, OLD_RAM, 0xfffc0000, NOWHERE, SZ_4K, PTE_R | PTE_W)
+		->refused = true;
+	boot(crash);
+	crash->expect = WORKS;
+	bind(crash, dev);
+	crash->validated = true;
+	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
+	use_new(crash, dev);
+	check_dma(crash, WORKS);
+	check_end(crash);
+}
+
+/* The same for an entry that cannot be right: a large page that is misaligned */
+static void test_bad_entry_reserved(struct kunit *test)
+{
+	struct crash *crash = new_crash(test, false, 0);
+	struct device *dev = add_dev(crash, 0, 1);
+	u64 root = new_old_table(crash);
+
+	set_entry(crash, 1, KUNIT_IOMMU_PAGING, root, 7);
+	add_legacy(crash, 1, root, 0xffc00000, OLD_BUFFERS, SZ_2M,
+		   PTE_R | PTE_W);
+	*old_pte(crash, root, 4, 0xffe00000, 1) =
+		(OLD_BUFFERS + SZ_4K) | PTE_R | PTE_W | PTE_PS;
+	boot(crash);
+	bind(crash, dev);
+	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
+	KUNIT_EXPECT_EQ(test, dev->iommu_group->kdump->stats.bad,
+			SZ_2M / SZ_4K);
+	/* Not carried, so that it faults from here on */
+	add_legacy(crash, 1, 0, 0xffe00000, OLD_BUFFERS + SZ_4K, SZ_2M,
+		   PTE_R | PTE_W)->refused = true;
+	crash->validated = true;
+	use_new(crash, dev);
+	check_dma(crash, WORKS);
+	check_end(crash);
+}
+
+/* G5: also where the IOVAs belong to somebody else, as a PCI window does */
+static void test_released_shared(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = one_device(test, &crash);
+	struct iova_domain *iovad;
+
+	boot(crash);
+	iovad = iommu_dma_iova_domain(dev->iommu_group->default_domain);
+	KUNIT_ASSERT_NOT_NULL(test, iovad);
+	/* The large page of translated() */
+	KUNIT_ASSERT_NOT_NULL(test,
+			      reserve_iova(iovad, iova_pfn(iovad, 0xff800000),
+					   iova_pfn(iovad, 0xff9fffff)));
+	bind(crash, dev);
+	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
+	check_dma(crash, WORKS);
+	use_new(crash, dev);
+	crash->expect = SAFE;
+	grace_over(dev);
+	check_dma(crash, FAULTS);
+	KUNIT_EXPECT_NOT_NULL(test,
+			      find_iova(iovad, iova_pfn(iovad, 0xff800000)));
+	check_end(crash);
+}
+
+/* Neighbours in both address spaces that differ in what they allow */
+static void test_contiguous_permissions(struct kunit *test)
+{
+	static const u64 prots[] = { PTE_R | PTE_W, PTE_R, PTE_W };
+	struct crash *crash = new_crash(test, false, 0);
+	struct device *dev = add_dev(crash, 0, 1);
+	u64 root = new_old_table(crash), iova = 0xff000000, phys = OLD_BUFFERS;
+	unsigned int i;
+
+	set_entry(crash, 1, KUNIT_IOMMU_PAGING, root, 7);
+	for (i = 0; i < 9; i++) {
+		/* Long runs are mapped in another way than short ones */
+		u64 size = i < 6 ? SZ_4K : SZ_4M;
+
+		if (i == 6) {
+			iova = 0xe0000000;
+			phys = OLD_BUFFERS + SZ_64M;
+		}
+		add_legacy(crash, 1, root, iova, phys, size,
+			   prots[i % ARRAY_SIZE(prots)]);
+		iova += size;
+		phys += size;
+	}
+	boot(crash);
+	check_dma(crash, WORKS);
+	bind(crash, dev);
+	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
+	check_dma(crash, WORKS);
+	check_end(crash);
+}
+
+static int report_garbage(struct iommu_kdump_report *report)
+{
+	struct kunit *test = the_crash->test;
+	const int rw = IOMMU_READ | IOMMU_WRITE;
+	u64 iova = SZ_1M, phys = OLD_BUFFERS;
+
+#define REPORT(iova, phys, size, prot) \
+	iommu_kdump_report_mapping(report, iova, phys, size, prot)
+	KUNIT_EXPECT_EQ(test, REPORT(iova, phys, 0, rw), -EUCLEAN);
+	KUNIT_EXPECT_EQ(test, REPORT(iova, phys, SZ_4K, 0), -EUCLEAN);
+	KUNIT_EXPECT_EQ(test, REPORT(iova, phys, SZ_4K, IOMMU_NOEXEC), -EUCLEAN);
+	KUNIT_EXPECT_EQ(test, REPORT(U64_MAX - SZ_4K + 1, phys, SZ_8K, rw),
+			-EUCLEAN);
+	KUNIT_EXPECT_EQ(test, REPORT(iova, U64_MAX - SZ_4K + 1, SZ_8K, rw),
+			-EUCLEAN);
+	KUNIT_EXPECT_EQ(test, iommu_kdump_report_bad(report, iova, 0), -EUCLEAN);
+	KUNIT_EXPECT_EQ(test,
+			iommu_kdump_report_bad(report, U64_MAX - SZ_4K + 1,
+					       SZ_8K), -EUCLEAN);
+	/* In order, and each IOVA once */
+	KUNIT_EXPECT_EQ(test, REPORT(iova, phys, SZ_8K, rw), 0);
+	KUNIT_EXPECT_EQ(test, REPORT(iova, phys, SZ_8K, rw), -EUCLEAN);
+	KUNIT_EXPECT_EQ(test, REPORT(iova + SZ_4K, phys, SZ_4K, rw), -EUCLEAN);
+	KUNIT_EXPECT_EQ(test,
+			iommu_kdump_report_bad(report, iova + SZ_4K, SZ_4K),
+			-EUCLEAN);
+	KUNIT_EXPECT_EQ(test,
+			iommu_kdump_report_bad(report, iova + SZ_8K, SZ_4K), 0);
+	KUNIT_EXPECT_EQ(test, REPORT(iova + SZ_8K, phys, SZ_4K, rw), -EUCLEAN);
+#undef REPORT
+	/* Once, at the first table; the rest of the walk is of no interest */
+	return -EUCLEAN;
+}
+
+/* A driver whose walker goes wrong */
+static void test_report_garbage(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = one_device(test, &crash);
+
+	boot(crash);
+	check_dma(crash, WORKS);
+	crash->expect = SAFE;
+	kunit_activate_static_stub(test, iommu_kdump_report_table,
+				   report_garbage);
+	bind(crash, dev);
+	EXPECT_STATE(crash, dev, KDUMP_BLOCKED);
+	check_dma(crash, FAULTS);
+	check_end(crash);
+}
+
+/* Old IOVAs lie around nodes of others: neither merged with, nor overlapped */
+static void test_reserve_gaps(struct kunit *test)
+{
+	static const struct {
+		unsigned long lo, hi;
+		int ret;
+		unsigned long first, last;
+	} gaps[] = {
+		{ 20, 29, -ENOENT },
+		{ 22, 25, -ENOENT },
+		{ 29, 29, -ENOENT },
+		{ 10, 20, 0, 10, 19 },
+		{ 10, 19, -ENOENT },
+		{ 29, 30, 0, 30, 30 },
+		{ 25, 60, 0, 31, 39 },
+		{ 40, 40, -ENOENT },
+		{ 40, 60, 0, 41, 60 },
+		{ 9, 61, 0, 9, 9 },
+		{ 10, 61, 0, 61, 61 },
+		{ 9, 61, -ENOENT },
+	};
+	struct iova_domain iovad = {};
+	unsigned int i;
+
+	KUNIT_ASSERT_EQ(test, iova_cache_get(), 0);
+	init_iova_domain(&iovad, SZ_4K, 1);
+	KUNIT_EXPECT_NOT_NULL(test, reserve_iova(&iovad, 20, 29));
+	KUNIT_EXPECT_NOT_NULL(test, reserve_iova(&iovad, 40, 40));
+	for (i = 0; i < ARRAY_SIZE(gaps); i++) {
+		unsigned long lo = gaps[i].lo, hi = gaps[i].hi;
+
+		KUNIT_EXPECT_EQ_MSG(test,
+				    reserve_iova_gap(&iovad, &lo, &hi,
+						     GFP_KERNEL),
+				    gaps[i].ret, "number %u", i);
+		if (gaps[i].ret)
+			continue;
+		KUNIT_EXPECT_EQ_MSG(test, lo, gaps[i].first, "number %u", i);
+		KUNIT_EXPECT_EQ_MSG(test, hi, gaps[i].last, "number %u", i);
+	}
+	/* Each is a node of its own, that can be given back alone */
+	free_iova(&iovad, 10);
+	KUNIT_EXPECT_PTR_EQ(test, find_iova(&iovad, 19), NULL);
+	KUNIT_EXPECT_NOT_NULL(test, find_iova(&iovad, 20));
+	KUNIT_EXPECT_NOT_NULL(test, find_iova(&iovad, 9));
+	put_iova_domain(&iovad);
+	iova_cache_put();
 }
 
 /* Identity */
@@ -1413,52 +1718,103 @@ static void test_direct_region(struct kunit *test)
 	check_end(crash);
 }
 
-/* Resets, and devices without DMA in flight */
+/* PCI: resets, and devices without DMA in flight */
 
-static bool no_dma(struct device *dev)
+static void set_command(struct device *dev, u16 command)
 {
-	return false;
+	pci_write_config_word(to_pci_dev(dev), PCI_COMMAND, command);
 }
 
-/* Bus mastering was off when it was inherited */
-static void test_no_dma_does_not_hold(struct kunit *test)
+static bool is_master(struct device *dev)
 {
-	struct crash *crash = new_crash(test, false, 0);
-	struct device *a, *b;
+	u16 command = 0;
 
-	translated(crash, 1, 7);
-	a = add_dev(crash, 0, 1);
-	kunit_activate_static_stub(test, iommu_kdump_may_do_dma, no_dma);
+	pci_read_config_word(to_pci_dev(dev), PCI_COMMAND, &command);
+	return command & PCI_COMMAND_MASTER;
+}
+
+static int reset_prepare(struct device *dev)
+{
+	return pci_dev_reset_iommu_prepare(to_pci_dev(dev));
+}
+
+/* Afterwards the driver sets its device up again */
+static void reset_done(struct device *dev, bool success)
+{
+	set_command(dev, success ? 0 : PCI_COMMAND_MASTER);
+	pci_dev_reset_iommu_done(to_pci_dev(dev));
+	set_command(dev, PCI_COMMAND_MASTER);
+}
+
+/* Bus mastering was off when it was inherited: there is nothing to wait for */
+static void test_no_master_does_not_hold(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *a = one_device(test, &crash), *b;
+
+	set_command(a, 0);
 	boot(crash);
 	EXPECT_STATE(crash, a, KDUMP_INHERITED);
 	check_dma(crash, WORKS);
-	/* There is nothing to wait for */
 	crash->expect = SAFE;
 	bind(crash, a);
 	EXPECT_STATE(crash, a, KDUMP_RELEASED);
 	check_dma(crash, FAULTS);
 	use_new(crash, a);
-	kunit_deactivate_static_stub(test, iommu_kdump_may_do_dma);
 	b = add_dev(crash, 0, 2);
 	EXPECT_STATE(crash, b, KDUMP_RELEASED);
 	check_end(crash);
 }
 
-/* What pci_dev_reset_iommu_prepare() and _done() do for a PCI device */
-static void reset_prepare(struct device *dev)
+static void test_bridge_does_not_hold(struct kunit *test)
 {
-	struct iommu_group *group = dev->iommu_group;
+	struct crash *crash;
+	struct device *a = one_device(test, &crash), *b;
+	struct pci_dev *pdev;
+	u8 hdr_type;
 
-	guard(mutex)(&group->mutex);
-	iommu_kdump_take_over(group, NULL);
+	set_entry(crash, 2, KUNIT_IOMMU_PAGING, OLD_RAM, 7);
+	b = add_dev(crash, 0, 2);
+	pdev = to_pci_dev(b);
+	hdr_type = pdev->hdr_type;
+	pdev->hdr_type = PCI_HEADER_TYPE_BRIDGE;
+	boot(crash);
+	pdev->hdr_type = hdr_type;
+	bind(crash, a);
+	check_dma(crash, WORKS);
+	KUNIT_EXPECT_TRUE(test, release_is_pending(a));
+	check_end(crash);
 }
 
-static void reset_done(struct device *dev)
+/* Its memory is out of reach, so that it need not try; other devices are not ours */
+static void test_blocked_master_is_cleared(struct kunit *test)
 {
-	struct iommu_group *group = dev->iommu_group;
+	struct crash *crash;
+	struct device *a = one_device(test, &crash), *b;
 
-	guard(mutex)(&group->mutex);
-	iommu_kdump_dma_ended(group, dev);
+	*old_pte(crash, OLD_RAM, 4, SZ_1G, 1) = table_entry(crash, NOWHERE, 1);
+	set_entry(crash, 2, KUNIT_IOMMU_PAGING, OLD_RAM, 7);
+	b = add_dev(crash, 0, 2);
+	boot(crash);
+	KUNIT_EXPECT_TRUE(test, is_master(a));
+	crash->expect = SAFE;
+	bind(crash, a);
+	EXPECT_STATE(crash, a, KDUMP_BLOCKED);
+	KUNIT_EXPECT_FALSE(test, is_master(a));
+	KUNIT_EXPECT_TRUE(test, is_master(b));
+	check_dma(crash, FAULTS);
+	check_end(crash);
+}
+
+static void test_carried_master_is_left_alone(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = one_device(test, &crash);
+
+	boot(crash);
+	bind(crash, dev);
+	KUNIT_EXPECT_TRUE(test, is_master(dev));
+	check_end(crash);
 }
 
 static void test_reset_inherited(struct kunit *test)
@@ -1468,15 +1824,35 @@ static void test_reset_inherited(struct kunit *test)
 
 	boot(crash);
 	check_dma(crash, WORKS);
-	reset_prepare(dev);
-	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
-	check_dma(crash, WORKS);
 	crash->expect = SAFE;
-	reset_done(dev);
+	KUNIT_EXPECT_EQ(test, reset_prepare(dev), 0);
+	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
+	/* It has ATS, so that it is blocked meanwhile */
+	check_dma(crash, FAULTS);
+	crash->expect = SAFE;
+	reset_done(dev, true);
 	EXPECT_STATE(crash, dev, KDUMP_RELEASED);
 	check_dma(crash, FAULTS);
 	bind(crash, dev);
 	use_new(crash, dev);
+	check_end(crash);
+}
+
+/* The command register says that nothing has happened */
+static void test_reset_failed(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = one_device(test, &crash);
+
+	boot(crash);
+	bind(crash, dev);
+	check_dma(crash, WORKS);
+	crash->expect = SAFE;
+	KUNIT_EXPECT_EQ(test, reset_prepare(dev), 0);
+	reset_done(dev, false);
+	check_dma(crash, WORKS);
+	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
+	KUNIT_EXPECT_TRUE(test, release_is_pending(dev));
 	check_end(crash);
 }
 
@@ -1485,13 +1861,21 @@ static void test_reset_carrying(struct kunit *test)
 {
 	struct crash *crash;
 	struct device *a = one_device(test, &crash), *b;
+	phys_addr_t phys;
 
 	set_entry(crash, 2, KUNIT_IOMMU_PAGING, OLD_RAM, 7);
 	b = add_dev(crash, 0, 2);
 	boot(crash);
 	bind(crash, a);
-	reset_prepare(a);
-	reset_done(a);
+	check_dma(crash, WORKS);
+	crash->expect = SAFE;
+	KUNIT_EXPECT_EQ(test, reset_prepare(a), 0);
+	/* The other one does not notice */
+	KUNIT_EXPECT_EQ(test, kunit_iommu_dev_dma(a, 0xfffff000, true, &phys),
+			-EFAULT);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_dev_dma(b, 0xfffff000, true, &phys),
+			0);
+	reset_done(a, true);
 	check_dma(crash, WORKS);
 	EXPECT_STATE(crash, a, KDUMP_CARRYING);
 	KUNIT_EXPECT_FALSE(test, release_is_pending(a));
@@ -1499,11 +1883,954 @@ static void test_reset_carrying(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, release_is_pending(a));
 	check_dma(crash, WORKS);
 	crash->expect = SAFE;
-	reset_done(b);
+	KUNIT_EXPECT_EQ(test, reset_prepare(b), 0);
+	reset_done(b, true);
 	check_dma(crash, FAULTS);
 	EXPECT_STATE(crash, a, KDUMP_RELEASED);
 	KUNIT_EXPECT_FALSE(test, release_is_pending(a));
 	use_new(crash, a);
+	check_end(crash);
+}
+
+/* All of what a driver does that calls pci_reset_function() */
+static void test_function_level_reset(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = one_device(test, &crash);
+
+	boot(crash);
+	bind(crash, dev);
+	map_new(crash, dev);
+	check_dma(crash, WORKS);
+	crash->expect = SAFE;
+	KUNIT_EXPECT_EQ(test, pci_reset_function(to_pci_dev(dev)), 0);
+	EXPECT_STATE(crash, dev, KDUMP_RELEASED);
+	check_dma(crash, FAULTS);
+	check_new(crash);
+	use_new(crash, dev);
+	check_end(crash);
+}
+
+/* Memory */
+
+/* The dump needs the memory more than old DMA does */
+static void test_memory_pressure(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = one_device(test, &crash);
+
+	boot(crash);
+	check_dma(crash, WORKS);
+	crash->no_tables = true;
+	crash->expect = SAFE;
+	bind(crash, dev);
+	EXPECT_STATE(crash, dev, KDUMP_BLOCKED);
+	check_dma(crash, FAULTS);
+	use_new(crash, dev);
+	check_dma(crash, FAULTS);
+	check_end(crash);
+}
+
+/* Before anybody is killed for memory, the old mappings of all groups go */
+static void test_out_of_memory(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = one_device(test, &crash);
+	struct device *idle = add_dev(crash, 1, 2);
+	unsigned long freed = 0;
+
+	translated(crash, 2, 6);
+	boot(crash);
+	bind(crash, dev);
+	use_new(crash, dev);
+	check_dma(crash, WORKS);
+	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
+
+	crash->expect = SAFE;
+	KUNIT_EXPECT_EQ(test, iommu_kdump_out_of_memory(NULL, 0, &freed),
+			NOTIFY_OK);
+	KUNIT_EXPECT_GT(test, freed, 0);
+	EXPECT_STATE(crash, dev, KDUMP_RELEASED);
+	KUNIT_EXPECT_FALSE(test, release_is_pending(dev));
+	/* What costs nothing is left alone */
+	EXPECT_STATE(crash, idle, KDUMP_INHERITED);
+	use_new(crash, dev);
+
+	/* The second time there is nothing more to give */
+	freed = 0;
+	iommu_kdump_out_of_memory(NULL, 0, &freed);
+	KUNIT_EXPECT_EQ(test, freed, 0);
+
+	/* Whoever holds the mutex may be the one who has no memory */
+	bind(crash, idle);
+	EXPECT_STATE(crash, idle, KDUMP_CARRYING);
+	mutex_lock(&idle->iommu_group->mutex);
+	iommu_kdump_out_of_memory(NULL, 0, &freed);
+	mutex_unlock(&idle->iommu_group->mutex);
+	KUNIT_EXPECT_EQ(test, freed, 0);
+	EXPECT_STATE(crash, idle, KDUMP_CARRYING);
+	check_end(crash);
+}
+
+/* What is in the table, read as debugfs does */
+
+static char *read_table(struct kunit *test)
+{
+	struct seq_file s = {
+		.size = SZ_64K,
+	};
+
+	s.buf = kunit_kzalloc(test, s.size, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, s.buf);
+	KUNIT_ASSERT_EQ(test, iommu_kdump_status_show(&s, NULL), 0);
+	KUNIT_ASSERT_FALSE(test, seq_has_overflowed(&s));
+	return s.buf;
+}
+
+struct status_row {
+	char state[16];
+	char type[16];
+	unsigned long long ranges, mapped, reserved, given_back, new_tables;
+	unsigned long long old_tables, bad, refused, clipped, us;
+	char rest[160];
+};
+
+static bool find_row(const char *table, int group, struct status_row *row)
+{
+	const char *line = table;
+	int id;
+
+	while ((line = strchr(line, '\n')) && *++line) {
+		memset(row, 0, sizeof(*row));
+		KUNIT_EXPECT_EQ(the_crash->test,
+				sscanf(line, "%d %15s %15s %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %159[^\n]",
+				       &id, row->state, row->type, &row->ranges,
+				       &row->mapped, &row->reserved,
+				       &row->given_back, &row->new_tables,
+				       &row->old_tables, &row->bad,
+				       &row->refused, &row->clipped, &row->us,
+				       row->rest), 14);
+		if (id == group)
+			return true;
+	}
+	return false;
+}
+
+static void expect_row(struct kunit *test, struct device *dev,
+		       const char *state, const char *type,
+		       struct status_row *row)
+{
+	char *table = read_table(test);
+
+	KUNIT_ASSERT_TRUE(test, find_row(table, dev->iommu_group->id, row));
+	KUNIT_EXPECT_STREQ(test, row->state, state);
+	KUNIT_EXPECT_STREQ(test, row->type, type);
+	KUNIT_EXPECT_NOT_NULL(test, strstr(row->rest, dev_name(dev)));
+	KUNIT_EXPECT_NULL(test, strstr(table, "0x"));
+}
+
+/* One group has a page that must not be carried, the other one a corrupt table */
+static struct device *good_and_bad(struct kunit *test, struct crash **crash,
+				   struct device **bad)
+{
+	struct device *good = one_device(test, crash);
+	u64 root;
+
+	*bad = add_dev(*crash, 1, 2);
+	root = translated(*crash, 2, 6);
+	*old_pte(*crash, root, 4, SZ_1G, 1) = table_entry(*crash, NOWHERE, 1);
+	add_legacy(*crash, 1, OLD_RAM, 0xfffe0000, NOWHERE, SZ_4K,
+		   PTE_R | PTE_W)->refused = true;
+	return good;
+}
+
+static void test_status_table(struct kunit *test)
+{
+	struct device *blocked, *dev;
+	struct status_row row;
+	struct crash *crash;
+	unsigned int i;
+	u64 bytes = 0;
+
+	dev = good_and_bad(test, &crash, &blocked);
+	boot(crash);
+	expect_row(test, dev, "inherited", "paging", &row);
+	KUNIT_EXPECT_EQ(test, row.mapped + row.new_tables + row.us, 0);
+
+	bind(crash, dev);
+	expect_row(test, dev, "carrying", "paging", &row);
+	for (i = 0; i < crash->nr_legacy; i++)
+		if (crash->legacy[i].rid == 1 && !crash->legacy[i].refused)
+			bytes += crash->legacy[i].size;
+	KUNIT_EXPECT_EQ(test, row.mapped, bytes / SZ_1K);
+	KUNIT_EXPECT_GE(test, row.reserved, row.mapped);
+	KUNIT_EXPECT_NE(test, row.ranges, 0);
+	KUNIT_EXPECT_GT(test, row.old_tables, 2);
+	/* Two levels of tables at least, besides the top that was there */
+	KUNIT_EXPECT_GE(test, row.new_tables, 8);
+	KUNIT_EXPECT_LE(test, row.new_tables, 64);
+	KUNIT_EXPECT_EQ(test, row.refused, 1);
+	KUNIT_EXPECT_EQ(test, row.bad + row.clipped + row.given_back, 0);
+	KUNIT_EXPECT_NOT_NULL(test, strstr(row.rest, "  -"));
+
+	crash->expect = SAFE;
+	bind(crash, blocked);
+	expect_row(test, blocked, "blocked", "paging", &row);
+	KUNIT_EXPECT_EQ(test, row.mapped, 0);
+	KUNIT_EXPECT_NOT_NULL(test, strstr(row.rest, "corrupt"));
+
+	kunit_iommu_remove_device(dev);
+	read_table(test);
+}
+
+/* Tracepoints: what has been seen of each, with a field that matters */
+
+#ifdef CONFIG_TRACEPOINTS
+static struct {
+	unsigned int joins, imports, attaches, blocks, releases;
+	unsigned int refusals[KDUMP_REFUSED_WIDTH + 1];
+	u64 mapped;
+	u64 refused_iova;
+	const char *reason;
+} seen;
+
+static void see_join(void *data, int group, struct device *dev,
+		     const struct iommu_kdump_tables *tables, bool dma,
+		     int error)
+{
+	seen.joins++;
+}
+
+static void see_refuse(void *data, int group, u64 iova, u64 phys, u64 size,
+		       enum iommu_kdump_refusal why)
+{
+	seen.refusals[why]++;
+	seen.refused_iova = iova;
+}
+
+static void see_import(void *data, int group,
+		       const struct iommu_kdump_stats *stats, int error)
+{
+	seen.imports++;
+	seen.mapped += stats->mapped;
+}
+
+static void see_attach(void *data, int group, const char *state, int error)
+{
+	seen.attaches++;
+}
+
+static void see_block(void *data, int group, const char *reason)
+{
+	seen.blocks++;
+	seen.reason = reason;
+}
+
+static void see_release(void *data, int group, u64 ns)
+{
+	seen.releases++;
+}
+
+static void see_nothing_more(void *unused)
+{
+	unregister_trace_iommu_kdump_release(see_release, NULL);
+	unregister_trace_iommu_kdump_block(see_block, NULL);
+	unregister_trace_iommu_kdump_attach(see_attach, NULL);
+	unregister_trace_iommu_kdump_import(see_import, NULL);
+	unregister_trace_iommu_kdump_refuse(see_refuse, NULL);
+	unregister_trace_iommu_kdump_join(see_join, NULL);
+	tracepoint_synchronize_unregister();
+}
+
+static void test_trace(struct kunit *test)
+{
+	struct device *blocked, *dev;
+	struct crash *crash;
+
+	memset(&seen, 0, sizeof(seen));
+	register_trace_iommu_kdump_join(see_join, NULL);
+	register_trace_iommu_kdump_refuse(see_refuse, NULL);
+	register_trace_iommu_kdump_import(see_import, NULL);
+	register_trace_iommu_kdump_attach(see_attach, NULL);
+	register_trace_iommu_kdump_block(see_block, NULL);
+	register_trace_iommu_kdump_release(see_release, NULL);
+	KUNIT_ASSERT_EQ(test,
+			kunit_add_action_or_reset(test, see_nothing_more, NULL),
+			0);
+
+	dev = good_and_bad(test, &crash, &blocked);
+	boot(crash);
+	KUNIT_EXPECT_EQ(test, seen.joins, 2);
+	KUNIT_EXPECT_EQ(test, seen.attaches, 0);
+
+	bind(crash, dev);
+	KUNIT_EXPECT_EQ(test, seen.imports, 1);
+	KUNIT_EXPECT_EQ(test, seen.attaches, 1);
+	KUNIT_EXPECT_EQ(test, seen.mapped,
+			dev->iommu_group->kdump->stats.mapped);
+	KUNIT_EXPECT_EQ(test, seen.refusals[KDUMP_REFUSED_TARGET], 1);
+	KUNIT_EXPECT_EQ(test, seen.refused_iova, 0xfffe0000);
+	KUNIT_EXPECT_EQ(test, seen.blocks, 0);
+
+	crash->expect = SAFE;
+	bind(crash, blocked);
+	KUNIT_EXPECT_EQ(test, seen.imports, 2);
+	KUNIT_EXPECT_EQ(test, seen.blocks, 1);
+	KUNIT_EXPECT_STREQ(test, seen.reason, "table or entry is corrupt");
+	grace_over(dev);
+	KUNIT_EXPECT_EQ(test, seen.releases, 1);
+}
+#else
+static void test_trace(struct kunit *test)
+{
+	kunit_skip(test, "needs CONFIG_TRACEPOINTS");
+}
+#endif
+
+/* The tables of the crashed kernel cannot be read */
+static void test_map_old_fails(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = one_device(test, &crash);
+
+	boot(crash);
+	crash->map_fails = true;
+	crash->expect = SAFE;
+	bind(crash, dev);
+	EXPECT_STATE(crash, dev, KDUMP_BLOCKED);
+	check_dma(crash, FAULTS);
+	use_new(crash, dev);
+	check_dma(crash, FAULTS);
+	check_end(crash);
+}
+
+/* IOVAs are given back from the top of what the device reaches, 1, 2, 4 at a time */
+static void test_iova_pressure_order(struct kunit *test)
+{
+	struct crash *crash = new_crash(test, false, 0);
+	struct device *dev = add_dev(crash, 0, 1);
+	u64 root = new_old_table(crash);
+	struct iommu_kdump_iova *old;
+	struct iommu_domain *domain;
+	unsigned int i, left = 8, step;
+	struct iova_domain *iovad;
+
+	/* Too far apart to be merged */
+	set_entry(crash, 1, KUNIT_IOMMU_PAGING, root, 7);
+	for (i = 0; i < left; i++)
+		add_legacy(crash, 1, root, SZ_1M + i * SZ_128K,
+			   OLD_BUFFERS + i * SZ_128K, SZ_4K, PTE_R | PTE_W);
+	boot(crash);
+	bind(crash, dev);
+	check_dma(crash, WORKS);
+	domain = dev->iommu_group->default_domain;
+	iovad = iommu_dma_iova_domain(domain);
+	old = iommu_dma_kdump_iova(domain);
+	KUNIT_ASSERT_EQ(test, old->reserved.nr, left);
+
+	/* The highest one is out of reach */
+	crash->expect = SAFE;
+	for (step = 1; left > 1; step *= 2) {
+		unsigned int n = min(step, left - 1);
+
+		KUNIT_EXPECT_TRUE(test,
+				  iommu_kdump_reclaim_iova(domain, iovad, old,
+							   SZ_1M + 7 * SZ_128K -
+							   1));
+		for (i = 0; i < n; i++)
+			crash->legacy[--left - 1].refused = true;
+		KUNIT_EXPECT_EQ(test, old->reserved.nr, left);
+		crash->validated = true;
+		check_dma(crash, WORKS);
+		crash->expect = SAFE;
+	}
+	KUNIT_EXPECT_FALSE(test,
+			   iommu_kdump_reclaim_iova(domain, iovad, old,
+						    SZ_1M + 7 * SZ_128K - 1));
+	KUNIT_EXPECT_TRUE(test,
+			  iommu_kdump_reclaim_iova(domain, iovad, old, U32_MAX));
+	KUNIT_EXPECT_FALSE(test,
+			   iommu_kdump_reclaim_iova(domain, iovad, old,
+						    U32_MAX));
+	check_dma(crash, FAULTS);
+	KUNIT_EXPECT_EQ(test, old->reclaimed, 8);
+	check_end(crash);
+}
+
+/* G5: after the release the device goes on for a while */
+static void test_stray_access(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = one_device(test, &crash);
+	unsigned int i;
+
+	boot(crash);
+	bind(crash, dev);
+	crash->expect = SAFE;
+	grace_over(dev);
+	check_dma(crash, FAULTS);
+	for (i = 0; i < 40; i++) {
+		map_new(crash, dev);
+		check_dma(crash, FAULTS);
+	}
+	check_new(crash);
+	unmap_new(crash);
+	check_dma(crash, FAULTS);
+	check_end(crash);
+}
+
+/* A domain that comes later keeps off the old IOVAs, too */
+static void test_type_changed_keeps_reservation(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = one_device(test, &crash);
+
+	boot(crash);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_bind(dev, probe_fails), -EIO);
+	check_dma(crash, WORKS);
+	crash->expect = SAFE;
+	KUNIT_EXPECT_EQ(test, set_type(dev, "DMA"), strlen("DMA"));
+	EXPECT_STATE(crash, dev, KDUMP_RELEASED);
+	bind(crash, dev);
+	use_new(crash, dev);
+	check_dma(crash, FAULTS);
+	unmap_new(crash);
+	kunit_iommu_unbind(dev);
+
+	KUNIT_EXPECT_EQ(test, set_type(dev, "DMA-FQ"), strlen("DMA-FQ"));
+	bind(crash, dev);
+	use_new(crash, dev);
+	check_dma(crash, FAULTS);
+	unmap_new(crash);
+	check_end(crash);
+}
+
+static void test_type_changed_inherited(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = one_device(test, &crash);
+
+	crash->expect = WORKS;
+	boot(crash);
+	KUNIT_EXPECT_EQ(test, set_type(dev, "DMA"), strlen("DMA"));
+	EXPECT_STATE(crash, dev, KDUMP_INHERITED);
+	bind(crash, dev);
+	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
+	check_dma(crash, WORKS);
+	use_new(crash, dev);
+	check_dma(crash, WORKS);
+	unmap_new(crash);
+	check_end(crash);
+}
+
+static void test_type_changed_blocked(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = one_device(test, &crash);
+
+	boot(crash);
+	crash->map_fails = true;
+	crash->expect = SAFE;
+	KUNIT_EXPECT_EQ(test, kunit_iommu_bind(dev, probe_fails), -EIO);
+	EXPECT_STATE(crash, dev, KDUMP_BLOCKED);
+	KUNIT_EXPECT_EQ(test, set_type(dev, "identity"), -EINVAL);
+	KUNIT_EXPECT_EQ(test, set_type(dev, "DMA"), strlen("DMA"));
+	EXPECT_STATE(crash, dev, KDUMP_BLOCKED);
+	check_dma(crash, FAULTS);
+	bind(crash, dev);
+	use_new(crash, dev);
+	check_dma(crash, FAULTS);
+	check_end(crash);
+}
+
+/* Groups without a driver are looked at when the boot is over */
+
+/* G6: nothing to complain about */
+static void test_check_good(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = one_device(test, &crash);
+	struct kunit_iommu_entry before, after;
+
+	boot(crash);
+	kunit_iommu_get_entry(crash->iommu, 1, &before);
+	crash->expect = WORKS;
+	iommu_kdump_check_driverless();
+	check_dma(crash, WORKS);
+	EXPECT_STATE(crash, dev, KDUMP_INHERITED);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_stats(crash->iommu)->walked, 1);
+	kunit_iommu_get_entry(crash->iommu, 1, &after);
+	KUNIT_EXPECT_EQ(test, memcmp(&before, &after, sizeof(before)), 0);
+	bind(crash, dev);
+	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
+	check_dma(crash, WORKS);
+	check_end(crash);
+}
+
+/* Without memory to check it, it stays as it is */
+static void test_check_without_memory(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = one_device(test, &crash);
+
+	boot(crash);
+	crash->expect = WORKS;
+	crash->map_fails = true;
+	iommu_kdump_check_driverless();
+	check_dma(crash, WORKS);
+	EXPECT_STATE(crash, dev, KDUMP_INHERITED);
+	check_end(crash);
+}
+
+/* G2: what is left when the bad page is out */
+static void test_check_crash_memory(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *a = one_device(test, &crash), *b;
+	u64 root;
+
+	root = new_old_table(crash);
+	set_entry(crash, 2, KUNIT_IOMMU_PAGING, root, 9);
+	add_legacy(crash, 2, root, 0xffe00000, SZ_16M, SZ_4K, PTE_W)->refused =
+		true;
+	add_legacy(crash, 2, root, 0xffe01000, OLD_BUFFERS, SZ_4K, PTE_W);
+	b = add_dev(crash, 1, 2);
+	boot(crash);
+	EXPECT_STATE(crash, b, KDUMP_INHERITED);
+	crash->expect = WORKS;
+	iommu_kdump_check_driverless();
+	crash->validated = true;
+	check_dma(crash, WORKS);
+	EXPECT_STATE(crash, a, KDUMP_INHERITED);
+	EXPECT_STATE(crash, b, KDUMP_CARRYING);
+	KUNIT_EXPECT_FALSE(test, release_is_pending(b));
+	check_end(crash);
+}
+
+static void test_check_corrupt(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = one_device(test, &crash);
+
+	*old_pte(crash, OLD_RAM, 4, SZ_1G, 1) = table_entry(crash, NOWHERE, 1);
+	boot(crash);
+	EXPECT_STATE(crash, dev, KDUMP_INHERITED);
+	crash->expect = SAFE;
+	iommu_kdump_check_driverless();
+	EXPECT_STATE(crash, dev, KDUMP_BLOCKED);
+	check_dma(crash, FAULTS);
+	bind(crash, dev);
+	use_new(crash, dev);
+	check_dma(crash, FAULTS);
+	check_end(crash);
+}
+
+/* A group that a driver has claimed is none of its business */
+static void test_check_carrying(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = one_device(test, &crash);
+
+	boot(crash);
+	bind(crash, dev);
+	crash->map_fails = true;
+	crash->expect = WORKS;
+	iommu_kdump_check_driverless();
+	check_dma(crash, WORKS);
+	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_stats(crash->iommu)->walked, 1);
+	check_end(crash);
+}
+
+/*
+ * Allocations that fail, one after the other: the first of a whole run, then the
+ * second, until a run gets through without. All that were made and that did not
+ * fail have to be freed in the end.
+ */
+
+#if IS_ENABLED(CONFIG_FUNCTION_ERROR_INJECTION) && \
+	IS_ENABLED(CONFIG_FAILSLAB) && IS_ENABLED(CONFIG_FAIL_PAGE_ALLOC)
+
+/* Flags by which the framework's own allocations are known */
+#define OWN_GFP		(__GFP_NORETRY | __GFP_NOWARN)
+
+#define MAX_TRACKED	512
+
+static struct {
+	/* Only what this task allocates counts, and only if it is not NULL */
+	struct task_struct *task;
+	/* Flags that it must have */
+	gfp_t need;
+	unsigned int seen;
+	/* Which one fails, 0 for none */
+	unsigned int nth;
+	bool failed;
+	/* What has been allocated and not been freed yet */
+	raw_spinlock_t lock;
+	struct {
+		const void *ptr;
+		void *caller;
+	} tracked[MAX_TRACKED];
+	unsigned int nr_tracked;
+	unsigned int lost;
+} inject = {
+	.lock = __RAW_SPIN_LOCK_UNLOCKED(inject.lock),
+};
+
+static bool inject_counts(gfp_t gfp)
+{
+	return current == inject.task && in_task() &&
+	       (gfp & inject.need) == inject.need;
+}
+
+static int inject_fail(struct pt_regs *regs, gfp_t gfp, unsigned long ret)
+{
+	if (!inject_counts(gfp) || ++inject.seen != inject.nth)
+		return 0;
+	inject.failed = true;
+	regs_set_return_value(regs, ret);
+	override_function_with_return(regs);
+	return 1;
+}
+NOKPROBE_SYMBOL(inject_fail);
+
+static int inject_slab(struct kprobe *kp, struct pt_regs *regs)
+{
+	return inject_fail(regs, regs_get_kernel_argument(regs, 1), -ENOMEM);
+}
+NOKPROBE_SYMBOL(inject_slab);
+
+static int inject_page(struct kprobe *kp, struct pt_regs *regs)
+{
+	return inject_fail(regs, regs_get_kernel_argument(regs, 0), true);
+}
+NOKPROBE_SYMBOL(inject_page);
+
+/* Having one keeps the probe from being turned into a jump */
+static void inject_post(struct kprobe *kp, struct pt_regs *regs,
+			unsigned long flags)
+{
+}
+
+static struct kprobe inject_slab_probe, inject_page_probe;
+
+static void track_alloc(const void *ptr, gfp_t gfp, unsigned long call_site)
+{
+	if (!ptr || !inject_counts(gfp))
+		return;
+	guard(raw_spinlock_irqsave)(&inject.lock);
+	if (inject.nr_tracked == MAX_TRACKED) {
+		inject.lost++;
+		return;
+	}
+	inject.tracked[inject.nr_tracked].ptr = ptr;
+	inject.tracked[inject.nr_tracked++].caller = (void *)call_site;
+}
+
+static void track_free(const void *ptr)
+{
+	unsigned int i;
+
+	guard(raw_spinlock_irqsave)(&inject.lock);
+	for (i = 0; i < inject.nr_tracked; i++) {
+		if (inject.tracked[i].ptr == ptr) {
+			inject.tracked[i] = inject.tracked[--inject.nr_tracked];
+			return;
+		}
+	}
+}
+
+static void track_kmalloc(void *data, unsigned long call_site, const void *ptr,
+			  size_t bytes_req, size_t bytes_alloc, gfp_t gfp,
+			  int node)
+{
+	track_alloc(ptr, gfp, call_site);
+}
+
+static void track_cache_alloc(void *data, unsigned long call_site,
+			      const void *ptr, struct kmem_cache *s, gfp_t gfp,
+			      int node)
+{
+	track_alloc(ptr, gfp, call_site);
+}
+
+static void track_kfree(void *data, unsigned long call_site, const void *ptr)
+{
+	track_free(ptr);
+}
+
+static void track_cache_free(void *data, unsigned long call_site,
+			     const void *ptr, const struct kmem_cache *s)
+{
+	track_free(ptr);
+}
+
+static void inject_end(void *unused)
+{
+	inject.task = NULL;
+	iommu_set_default_translated(false);
+	unregister_trace_kmem_cache_free(track_cache_free, NULL);
+	unregister_trace_kfree(track_kfree, NULL);
+	unregister_trace_kmem_cache_alloc(track_cache_alloc, NULL);
+	unregister_trace_kmalloc(track_kmalloc, NULL);
+	tracepoint_synchronize_unregister();
+	unregister_kprobe(&inject_page_probe);
+	unregister_kprobe(&inject_slab_probe);
+}
+
+static void inject_begin(struct kunit *test)
+{
+	int slab, page;
+
+	memset(&inject_slab_probe, 0, sizeof(inject_slab_probe));
+	inject_slab_probe.symbol_name = "should_failslab";
+	inject_slab_probe.pre_handler = inject_slab;
+	inject_slab_probe.post_handler = inject_post;
+	memset(&inject_page_probe, 0, sizeof(inject_page_probe));
+	inject_page_probe.symbol_name = "should_fail_alloc_page";
+	inject_page_probe.pre_handler = inject_page;
+	inject_page_probe.post_handler = inject_post;
+	slab = register_kprobe(&inject_slab_probe);
+	page = register_kprobe(&inject_page_probe);
+	register_trace_kmalloc(track_kmalloc, NULL);
+	register_trace_kmem_cache_alloc(track_cache_alloc, NULL);
+	register_trace_kfree(track_kfree, NULL);
+	register_trace_kmem_cache_free(track_cache_free, NULL);
+	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, inject_end, NULL),
+			0);
+	KUNIT_ASSERT_EQ(test, slab, 0);
+	KUNIT_ASSERT_EQ(test, page, 0);
+	inject.nr_tracked = 0;
+	inject.lost = 0;
+}
+
+static void inject_on(gfp_t need)
+{
+	inject.need = need;
+	barrier();
+	inject.task = current;
+}
+
+static void inject_off(void)
+{
+	inject.task = NULL;
+	barrier();
+}
+
+/* Exact on one CPU only */
+static unsigned long pages_of(enum node_stat_item item)
+{
+	return IS_ENABLED(CONFIG_SMP) ? 0 : global_node_page_state(item);
+}
+
+/* Does the DMA of the device go on, or is it blocked? Nothing between. */
+static void check_failed_allocation(struct crash *crash, struct device *dev,
+				    unsigned int n)
+{
+	enum iommu_kdump_state now = state(dev);
+
+	KUNIT_EXPECT_TRUE_MSG(crash->test,
+			      iommu_is_dma_domain(dev->iommu_group->domain),
+			      "allocation %u: DMA is not translated", n);
+	KUNIT_EXPECT_TRUE_MSG(crash->test,
+			      now == KDUMP_CARRYING || now == KDUMP_BLOCKED ||
+			      now == KDUMP_NONE,
+			      "allocation %u: state %d", n, now);
+	check_dma(crash, now == KDUMP_CARRYING ? WORKS : FAULTS);
+}
+
+static void test_allocation_failures(struct kunit *test)
+{
+	struct crash *crash = new_crash(test, false, 0);
+	unsigned int n, i, blocked = 0, carried = 0;
+	u64 root;
+
+	root = translated(crash, 1, 7);
+	/* More than one page table, more than one reservation, a direct mapping */
+	add_legacy(crash, 1, root, SZ_1G, OLD_BUFFERS + SZ_128M, SZ_4K,
+		   PTE_R | PTE_W);
+	for (i = 0; i < 20; i++)
+		add_legacy(crash, 1, root, SZ_2G + i * SZ_256K,
+			   OLD_BUFFERS + SZ_128M + SZ_64K + i * SZ_64K, SZ_4K,
+			   PTE_R | PTE_W);
+	inject_begin(test);
+
+	for (n = 1;; n++) {
+		unsigned long tables = pages_of(NR_IOMMU_PAGES);
+		unsigned long vmalloced = pages_of(NR_VMALLOC);
+		struct device *dev;
+		unsigned int j;
+
+		set_entry(crash, 1, KUNIT_IOMMU_PAGING, root, 7);
+		KUNIT_ASSERT_EQ(test,
+				kunit_iommu_add_resv_region(crash->iommu,
+							    0xfd000000, SZ_64K,
+							    true), 0);
+		dev = add_dev(crash, 0, 1);
+		crash->expect = SAFE;
+		inject.seen = 0;
+		inject.nth = n;
+		inject.failed = false;
+
+		/* Identity is what it must not fall back to */
+		iommu_set_default_passthrough(false);
+		inject_on(OWN_GFP);
+		boot(crash);
+		inject_off();
+		iommu_set_default_translated(false);
+
+		/* All that is allocated in here is the framework's */
+		inject_on(0);
+		KUNIT_EXPECT_EQ(test, iommu_device_use_default_domain(dev), 0);
+		inject_off();
+		iommu_device_unuse_default_domain(dev);
+
+		check_failed_allocation(crash, dev, n);
+		if (state(dev) == KDUMP_CARRYING)
+			carried++;
+		else
+			blocked++;
+
+		bind(crash, dev);
+		for (j = 0; j < 8; j++)
+			map_new(crash, dev);
+		check_new(crash);
+		check_failed_allocation(crash, dev, n);
+		unmap_new(crash);
+		crash->expect = SAFE;
+		grace_over(dev);
+		check_dma(crash, FAULTS);
+		kunit_iommu_reset(crash->iommu);
+		crash->nr_devs = 0;
+		rcu_barrier();
+
+		KUNIT_EXPECT_EQ_MSG(test, inject.nr_tracked, 0,
+				    "allocation %u: leak from %pS", n,
+				    inject.tracked[0].caller);
+		inject.nr_tracked = 0;
+		KUNIT_EXPECT_EQ_MSG(test, inject.lost, 0, "MAX_TRACKED is too low");
+		KUNIT_EXPECT_EQ_MSG(test, pages_of(NR_IOMMU_PAGES), tables,
+				    "allocation %u: page tables leak", n);
+		KUNIT_EXPECT_EQ_MSG(test, pages_of(NR_VMALLOC), vmalloced,
+				    "allocation %u: vmalloc leaks", n);
+		check_end(crash);
+		if (!inject.failed)
+			break;
+		KUNIT_ASSERT_LT(test, n, 1000);
+		KUNIT_ASSERT_EQ(test, test->status, KUNIT_SUCCESS);
+	}
+	/* The last run has seen no failure */
+	KUNIT_EXPECT_GE(test, carried, 1);
+	KUNIT_EXPECT_GE(test, blocked, 5);
+	kunit_info(test, "%u allocations have failed: %u times blocked, %u times carried on\n",
+		   n - 1, blocked, carried - 1);
+}
+#else
+static void test_allocation_failures(struct kunit *test)
+{
+	kunit_skip(test, "needs FUNCTION_ERROR_INJECTION, FAILSLAB and FAIL_PAGE_ALLOC");
+}
+#endif
+
+/* The command line. It is parsed once, so all of it has to be undone. */
+
+static void __init restore_params(void *unused)
+{
+	iommu_kdump_setup("inherit");
+	iommu_kdump_grace_setup("60");
+}
+
+static void __init set_params(struct kunit *test, char *policy, char *grace)
+{
+	KUNIT_ASSERT_EQ(test,
+			kunit_add_action_or_reset(test, restore_params, NULL),
+			0);
+	KUNIT_EXPECT_EQ(test, iommu_kdump_setup(policy), 0);
+	KUNIT_EXPECT_EQ(test, iommu_kdump_grace_setup(grace), 0);
+}
+
+/* iommu.kdump=block: a clean slate, for old DMA it ends before any driver */
+static void __init test_param_block(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = one_device(test, &crash), *late;
+
+	set_params(test, "block", "60");
+	KUNIT_EXPECT_FALSE(test, iommu_kdump_enabled());
+	KUNIT_EXPECT_TRUE(test, iommu_kdump_active());
+	set_entry(crash, 2, KUNIT_IOMMU_IDENTITY, 0, 0);
+	add_legacy(crash, 2, 0, SZ_16M, SZ_16M, SZ_4K, PTE_R | PTE_W);
+	iommu_set_default_passthrough(false);
+	boot(crash);
+	iommu_set_default_translated(false);
+	check_dma(crash, FAULTS);
+	EXPECT_STATE(crash, dev, KDUMP_BLOCKED);
+	KUNIT_EXPECT_TRUE(test,
+			  iommu_is_dma_domain(dev->iommu_group->domain));
+	KUNIT_EXPECT_EQ(test, set_type(dev, "identity"), -EINVAL);
+	bind(crash, dev);
+	use_new(crash, dev);
+	check_dma(crash, FAULTS);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_stats(crash->iommu)->walked, 0);
+	late = add_dev(crash, 0, 3);
+	EXPECT_STATE(crash, late, KDUMP_BLOCKED);
+	check_end(crash);
+}
+
+static void __init test_param_grace_never(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = one_device(test, &crash);
+
+	set_params(test, "inherit", "never");
+	boot(crash);
+	bind(crash, dev);
+	KUNIT_EXPECT_FALSE(test, release_is_pending(dev));
+	grace_over(dev);
+	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
+	check_dma(crash, WORKS);
+	/* The driver has stopped its device, this is not about grace */
+	crash->expect = SAFE;
+	kunit_iommu_unbind(dev);
+	check_dma(crash, FAULTS);
+	EXPECT_STATE(crash, dev, KDUMP_RELEASED);
+	check_end(crash);
+}
+
+static void __init test_param_grace_zero(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = one_device(test, &crash);
+
+	set_params(test, "inherit", "0");
+	boot(crash);
+	check_dma(crash, WORKS);
+	crash->expect = SAFE;
+	bind(crash, dev);
+	grace_over(dev);
+	check_dma(crash, FAULTS);
+	EXPECT_STATE(crash, dev, KDUMP_RELEASED);
+	check_end(crash);
+}
+
+/* What cannot be understood changes nothing */
+static void __init test_param_nonsense(struct kunit *test)
+{
+	static char * const bad[] = { NULL, "", "off", "-1", "1h", "99999999999" };
+	struct crash *crash;
+	struct device *dev = one_device(test, &crash);
+	unsigned int i;
+
+	set_params(test, "inherit", "never");
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		iommu_kdump_setup(bad[i]);
+		iommu_kdump_grace_setup(bad[i]);
+	}
+	KUNIT_EXPECT_TRUE(test, iommu_kdump_enabled());
+	boot(crash);
+	EXPECT_STATE(crash, dev, KDUMP_INHERITED);
+	bind(crash, dev);
+	KUNIT_EXPECT_FALSE(test, release_is_pending(dev));
 	check_end(crash);
 }
 
@@ -1526,12 +2853,16 @@ enum seq_kind {
 	SEQ_UNMAP,
 	SEQ_RESET_PREPARE,
 	SEQ_RESET_DONE,
+	SEQ_RESET_FAILS,
 	SEQ_PER_DEVICE,
 	SEQ_GRACE = SEQ_PER_DEVICE,
 	SEQ_CLAIM,
 	SEQ_RETURN,
 	SEQ_TYPE,
 	SEQ_IOVA_PRESSURE,
+	SEQ_NO_TABLES,
+	SEQ_MAP_FAILS,
+	SEQ_CHECK,
 	SEQ_KINDS,
 };
 
@@ -1546,11 +2877,15 @@ static const char * const seq_names[] = {
 	[SEQ_UNMAP] = "unmap",
 	[SEQ_RESET_PREPARE] = "reset-prepare",
 	[SEQ_RESET_DONE] = "reset-done",
+	[SEQ_RESET_FAILS] = "reset-fails",
 	[SEQ_GRACE] = "grace-over",
 	[SEQ_CLAIM] = "claim",
 	[SEQ_RETURN] = "return",
 	[SEQ_TYPE] = "change-type",
 	[SEQ_IOVA_PRESSURE] = "iova-pressure",
+	[SEQ_NO_TABLES] = "memory-pressure",
+	[SEQ_MAP_FAILS] = "allocation-fails",
+	[SEQ_CHECK] = "check",
 };
 
 struct seq_dev {
@@ -1561,6 +2896,17 @@ struct seq_dev {
 	bool old;
 	bool bound;
 	bool quiet;
+	bool resetting;
+};
+
+/* What a test is about */
+struct seq_setup {
+	unsigned int nr_devs;
+	/* All share a requester ID */
+	bool aliased;
+	/* The last one had no DMA in flight */
+	bool idle;
+	unsigned int len;
 };
 
 struct seq {
@@ -1621,6 +2967,16 @@ static bool seq_any_bound(struct seq *s)
 	return false;
 }
 
+static bool seq_any_resetting(struct seq *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->nr_devs; i++)
+		if (s->devs[i].dev && s->devs[i].resetting)
+			return true;
+	return false;
+}
+
 /* The rules */
 
 static void seq_rule_release(struct seq *s)
@@ -1648,7 +3004,8 @@ static void seq_rule_release(struct seq *s)
 static void seq_rule_take_over(struct seq *s)
 {
 	if (s->state == KDUMP_INHERITED)
-		s->state = KDUMP_CARRYING;
+		s->state = s->crash->no_tables || s->crash->map_fails ?
+			   KDUMP_BLOCKED : KDUMP_CARRYING;
 	seq_rule_release(s);
 }
 
@@ -1661,6 +3018,10 @@ static void seq_rule_unbound(struct seq *s, struct seq_dev *d)
 
 static bool seq_possible(struct seq *s, enum seq_kind kind, struct seq_dev *d)
 {
+	/* A reset holds the lock of its device */
+	if (d && d->resetting && kind != SEQ_MAP && kind != SEQ_UNMAP &&
+	    kind != SEQ_RESET_DONE && kind != SEQ_RESET_FAILS)
+		return false;
 	switch (kind) {
 	case SEQ_BIND:
 	case SEQ_BIND_FAILS:
@@ -1678,20 +3039,28 @@ static bool seq_possible(struct seq *s, enum seq_kind kind, struct seq_dev *d)
 	case SEQ_UNMAP:
 		return d->dev && d->mapped;
 	case SEQ_RESET_PREPARE:
-		return d->dev && s->state == KDUMP_INHERITED;
+		return d->dev && s->crash->machine->pci;
 	case SEQ_RESET_DONE:
-		return d->dev && d->old && !d->quiet &&
-		       s->state == KDUMP_CARRYING;
+	case SEQ_RESET_FAILS:
+		return d->dev && d->resetting;
 	case SEQ_GRACE:
 		return s->state == KDUMP_CARRYING;
 	case SEQ_CLAIM:
 	case SEQ_TYPE:
-		return seq_any(s) && !s->claimed && !seq_any_bound(s);
+		return seq_any(s) && !s->claimed && !seq_any_bound(s) &&
+		       !seq_any_resetting(s);
 	case SEQ_RETURN:
-		return s->claimed;
+		return s->claimed && !seq_any_resetting(s);
 	case SEQ_IOVA_PRESSURE:
 		return !s->claimed && (s->state == KDUMP_CARRYING ||
-				       s->state == KDUMP_RELEASED);
+				       s->state == KDUMP_RELEASED ||
+				       s->state == KDUMP_BLOCKED);
+	case SEQ_NO_TABLES:
+		return s->state == KDUMP_INHERITED && !s->crash->no_tables;
+	case SEQ_MAP_FAILS:
+		return s->state == KDUMP_INHERITED && !s->crash->map_fails;
+	case SEQ_CHECK:
+		return true;
 	default:
 		return false;
 	}
@@ -1712,8 +3081,14 @@ static void seq_rule(struct seq *s, enum seq_kind kind, struct seq_dev *d,
 		s->broken = true;
 		fallthrough;
 	case SEQ_BIND_FAILS:
+		seq_rule_take_over(s);
+		break;
 	case SEQ_RESET_PREPARE:
 		seq_rule_take_over(s);
+		d->resetting = true;
+		/* Which tries once more to attach the group, if that has failed */
+		if (!s->claimed)
+			s->broken = false;
 		break;
 	case SEQ_UNBIND:
 		seq_rule_unbound(s, d);
@@ -1740,7 +3115,17 @@ static void seq_rule(struct seq *s, enum seq_kind kind, struct seq_dev *d,
 		break;
 	case SEQ_RESET_DONE:
 		d->quiet = true;
+		d->resetting = false;
 		seq_rule_release(s);
+		break;
+	case SEQ_RESET_FAILS:
+		d->resetting = false;
+		break;
+	case SEQ_NO_TABLES:
+		s->crash->no_tables = true;
+		break;
+	case SEQ_MAP_FAILS:
+		s->crash->map_fails = true;
 		break;
 	case SEQ_GRACE:
 		if (s->pending) {
@@ -1768,10 +3153,8 @@ static void seq_rule(struct seq *s, enum seq_kind kind, struct seq_dev *d,
 			s->state = KDUMP_RELEASED;
 			s->pending = false;
 		}
-		if (s->state != KDUMP_INHERITED) {
-			s->crash->forgotten = true;
+		if (s->state != KDUMP_INHERITED)
 			s->broken = false;
-		}
 		break;
 	case SEQ_IOVA_PRESSURE:
 		s->degraded = true;
@@ -1794,7 +3177,7 @@ static enum expect seq_expect(struct seq *s)
 	}
 }
 
-/* Requester IDs without a device are blocked */
+/* Requester IDs without a device, or whose devices are being reset, are blocked */
 static void seq_mark_gone(struct seq *s, const struct seq_dev *leaving)
 {
 	struct crash *crash = s->crash;
@@ -1804,6 +3187,7 @@ static void seq_mark_gone(struct seq *s, const struct seq_dev *leaving)
 		crash->legacy[i].refused = true;
 		for (j = 0; j < s->nr_devs; j++)
 			if (s->devs[j].dev && &s->devs[j] != leaving &&
+			    !s->devs[j].resetting &&
 			    seq_rid(s, &s->devs[j]) == crash->legacy[i].rid)
 				crash->legacy[i].refused = false;
 	}
@@ -1873,10 +3257,15 @@ static void seq_do(struct seq *s, enum seq_kind kind, struct seq_dev *d)
 		seq_unmap(d);
 		break;
 	case SEQ_RESET_PREPARE:
-		reset_prepare(d->dev);
+		if (reset_prepare(d->dev))
+			s->error = "reset refused";
 		break;
 	case SEQ_RESET_DONE:
-		reset_done(d->dev);
+	case SEQ_RESET_FAILS:
+		reset_done(d->dev, kind == SEQ_RESET_DONE);
+		break;
+	case SEQ_CHECK:
+		iommu_kdump_check_driverless();
 		break;
 	case SEQ_GRACE:
 		grace_over(any);
@@ -1899,6 +3288,35 @@ static void seq_do(struct seq *s, enum seq_kind kind, struct seq_dev *d)
 		break;
 	default:
 		break;
+	}
+}
+
+/* What hardware is told, apart from what comes of it */
+static void seq_check_entries(struct seq *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->nr_devs; i++) {
+		struct kunit_iommu_entry entry;
+		bool inherited = s->state == KDUMP_INHERITED;
+		struct seq_dev *d = &s->devs[i];
+		bool old;
+
+		if (!d->dev)
+			continue;
+		kunit_iommu_get_entry(s->crash->iommu, seq_rid(s, d), &entry);
+		old = entry.mode == KUNIT_IOMMU_PAGING && entry.root == OLD_RAM;
+		/* G1 */
+		if (entry.mode == KUNIT_IOMMU_IDENTITY)
+			s->error = "DMA is not translated";
+		/* G6 */
+		if (old != inherited)
+			s->error = old ? "the old tables are still used" :
+					 "the old tables are not used any more";
+		/* G4: what is cached under the old ID is not the new domain's */
+		if (entry.mode == KUNIT_IOMMU_PAGING && !old && entry.id == 7 &&
+		    kunit_iommu_cached(s->crash->iommu, 7, 0xffffe000))
+			s->error = "the old ID is used while it is cached";
 	}
 }
 
@@ -1930,24 +3348,29 @@ static void seq_check(struct seq *s)
 	for (i = 0; i < s->nr_devs; i++) {
 		struct seq_dev *d = &s->devs[i];
 
-		if (!d->mapped || s->broken)
+		if (!d->mapped || s->broken || seq_any_resetting(s))
 			continue;
 		if (kunit_iommu_dev_dma(d->dev, d->iova, true, &phys) ||
 		    phys != virt_to_phys(s->buf))
 			s->error = "a new mapping does not work";
 	}
+	seq_check_entries(s);
+	/* G8 */
+	if (memcmp(crash->snapshot, crash->tables,
+		   crash->nr_tables * PAGE_SIZE))
+		s->error = "old memory was written";
 	if (crash->maps)
 		s->error = "old memory is still mapped";
 }
 
-static void seq_boot(struct seq *s, bool aliased, unsigned int nr_devs)
+static void seq_boot(struct seq *s, const struct seq_setup *setup)
 {
 	struct crash *crash = s->crash;
 	unsigned int i;
 
 	memset(s->devs, 0, sizeof(s->devs));
-	s->nr_devs = nr_devs;
-	s->aliased = aliased;
+	s->nr_devs = setup->nr_devs;
+	s->aliased = setup->aliased;
 	s->state = KDUMP_INHERITED;
 	s->pending = false;
 	s->claimed = false;
@@ -1955,17 +3378,23 @@ static void seq_boot(struct seq *s, bool aliased, unsigned int nr_devs)
 	s->broken = false;
 	s->error = NULL;
 	crash->forgotten = false;
+	crash->no_tables = false;
+	crash->map_fails = false;
 	crash->failures = 0;
 	crash->nr_legacy = 0;
 	crash->nr_devs = 0;
 	crash->expect = SAFE;
 
-	for (i = 0; i < nr_devs; i++) {
+	for (i = 0; i < s->nr_devs; i++) {
 		u32 rid = seq_rid(s, &s->devs[i]);
 
 		s->devs[i].dev = add_dev(crash, 0, rid);
 		s->devs[i].old = true;
-		if (i && aliased)
+		if (setup->idle && i == s->nr_devs - 1) {
+			set_command(s->devs[i].dev, 0);
+			s->devs[i].quiet = true;
+		}
+		if (i && s->aliased)
 			continue;
 		set_entry(crash, rid, KUNIT_IOMMU_PAGING, OLD_RAM, 7);
 		/* Without a root: the tables are there already */
@@ -1976,6 +3405,19 @@ static void seq_boot(struct seq *s, bool aliased, unsigned int nr_devs)
 	}
 	boot(crash);
 	seq_check(s);
+}
+
+static void seq_shutdown(struct seq *s)
+{
+	unsigned int i;
+
+	/* After a failure it is not known what it has to undo */
+	for (i = 0; i < s->nr_devs && !s->error; i++)
+		if (s->devs[i].dev && s->devs[i].resetting)
+			reset_done(s->devs[i].dev, true);
+	if (s->claimed && seq_any(s))
+		iommu_group_release_dma_owner(seq_any(s)->iommu_group);
+	kunit_iommu_reset(s->crash->iommu);
 }
 
 static void seq_report(struct seq *s, const unsigned int *events,
@@ -1997,59 +3439,96 @@ static void seq_report(struct seq *s, const unsigned int *events,
 		   s->aliased ? ", aliased" : "", text, s->error);
 }
 
-/* Run one. Returns how many events were possible. */
-static unsigned int seq_run(struct seq *s, const unsigned int *events,
-			    unsigned int len, bool aliased,
-			    unsigned int nr_devs)
+/* The first event from @event on that is possible now, U32_MAX if there is none */
+static unsigned int seq_next(struct seq *s, unsigned int event)
+{
+	unsigned int total = seq_events(s->nr_devs);
+	enum seq_kind kind;
+	struct seq_dev *d;
+
+	for (; event < total; event++) {
+		seq_decode(s, event, &kind, &d);
+		if (seq_possible(s, kind, d))
+			return event;
+	}
+	return U32_MAX;
+}
+
+static void seq_step(struct seq *s, unsigned int event)
+{
+	enum expect before = seq_expect(s);
+	enum seq_kind kind;
+	struct seq_dev *d;
+	struct device *dev;
+	bool gone = false;
+
+	seq_decode(s, event, &kind, &d);
+	if (kind == SEQ_REMOVE) {
+		dev = d->dev;
+		d->dev = NULL;
+		gone = !seq_any(s);
+		d->dev = dev;
+	}
+	seq_rule(s, kind, d, gone);
+	if (kind == SEQ_REMOVE || kind == SEQ_RESET_PREPARE)
+		seq_mark_gone(s, kind == SEQ_REMOVE ? d : NULL);
+	/* If it works before and after, it works at all times between */
+	s->crash->expect = before == WORKS && seq_expect(s) == WORKS ?
+			   WORKS : SAFE;
+	seq_do(s, kind, d);
+	if (kind == SEQ_ADD || kind == SEQ_RESET_DONE ||
+	    kind == SEQ_RESET_FAILS)
+		seq_mark_gone(s, NULL);
+	if (!s->error)
+		seq_check(s);
+}
+
+/*
+ * Run one sequence. An event that is not possible where it stands in @events
+ * gives way to the next one that is. @next is set to the one after that, for each
+ * place. Returns how many events there were.
+ */
+static unsigned int seq_run(struct seq *s, unsigned int *events,
+			    unsigned int *next, const struct seq_setup *setup)
 {
 	unsigned int i;
 
-	seq_boot(s, aliased, nr_devs);
-	for (i = 0; i < len && !s->error; i++) {
-		enum expect before = seq_expect(s);
-		enum seq_kind kind;
-		struct seq_dev *d;
-		struct device *dev;
-		bool gone = false;
-
-		seq_decode(s, events[i], &kind, &d);
-		if (!seq_possible(s, kind, d))
+	seq_boot(s, setup);
+	for (i = 0; i < setup->len && !s->error; i++) {
+		events[i] = seq_next(s, events[i]);
+		if (events[i] == U32_MAX)
 			break;
-		if (kind == SEQ_REMOVE) {
-			dev = d->dev;
-			d->dev = NULL;
-			gone = !seq_any(s);
-			d->dev = dev;
-			seq_mark_gone(s, d);
-		}
-		seq_rule(s, kind, d, gone);
-		/* If it works before and after, it works at all times between */
-		s->crash->expect = before == WORKS && seq_expect(s) == WORKS ?
-				   WORKS : SAFE;
-		seq_do(s, kind, d);
-		if (kind == SEQ_ADD)
-			seq_mark_gone(s, NULL);
-		if (!s->error)
-			seq_check(s);
+		next[i] = seq_next(s, events[i] + 1);
+		seq_step(s, events[i]);
 	}
 	if (s->error)
 		seq_report(s, events, i);
-	if (s->claimed && seq_any(s))
-		iommu_group_release_dma_owner(seq_any(s)->iommu_group);
-	kunit_iommu_reset(s->crash->iommu);
+	seq_shutdown(s);
 	return i;
 }
 
-static void sequences(struct kunit *test, unsigned int nr_devs, bool aliased,
-		      unsigned int len)
+static unsigned int longer;
+module_param(longer, uint, 0444);
+MODULE_PARM_DESC(longer, "Events to add to each sequence");
+
+static int saved_loglevel;
+
+static void restore_loglevel(void *unused)
 {
-	unsigned int events[SEQ_MAX] = {}, total = seq_events(nr_devs);
-	unsigned int run = 0, failed = 0, i;
+	console_loglevel = saved_loglevel;
+}
+
+static void sequences(struct kunit *test, struct seq_setup setup)
+{
+	unsigned int events[SEQ_MAX] = {}, next[SEQ_MAX];
+	unsigned int run = 0, steps = 0, failed = 0, i;
 	struct crash *crash = new_crash(test, false, 0);
+	ktime_t start = ktime_get();
 	struct seq *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_NULL(test, s);
-	KUNIT_ASSERT_LE(test, len, SEQ_MAX);
+	setup.len += longer;
+	KUNIT_ASSERT_LE(test, setup.len, SEQ_MAX);
 	s->crash = crash;
 	s->buf = kunit_kzalloc(test, SZ_8K, GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, s->buf);
@@ -2058,103 +3537,179 @@ static void sequences(struct kunit *test, unsigned int nr_devs, bool aliased,
 	old_map(crash, OLD_RAM, 0xfff80000, OLD_BUFFERS + SZ_64K, SZ_64K,
 		PTE_R);
 
-	for (;;) {
-		unsigned int done = seq_run(s, events, len, aliased, nr_devs);
+	/* The console is slower than all that is tested. Warnings are still seen. */
+	saved_loglevel = console_loglevel;
+	KUNIT_ASSERT_EQ(test,
+			kunit_add_action_or_reset(test, restore_loglevel, NULL),
+			0);
+	console_loglevel = LOGLEVEL_NOTICE;
 
-		run += done == len;
+	do {
+		i = seq_run(s, events, next, &setup);
+		run++;
+		steps += i;
 		if (s->error && ++failed == 5)
 			break;
-		/* What starts with the same impossible event is left out */
-		i = min(done, len - 1);
-		memset(events + i + 1, 0, (len - i - 1) * sizeof(*events));
-		while (++events[i] == total) {
-			if (!i)
-				goto out;
-			events[i--] = 0;
-		}
+		memset(events + i, 0, (setup.len - i) * sizeof(*events));
+		while (i && next[i - 1] == U32_MAX)
+			events[--i] = 0;
+		if (i)
+			events[i - 1] = next[i - 1];
 		cond_resched();
-	}
-out:
+	} while (i);
 	check_end(crash);
-	kunit_info(test, "ran %u sequences of %u events, %u device(s)%s", run, len,
-		   nr_devs, aliased ? ", aliased" : "");
+	kunit_release_action(test, restore_loglevel, NULL);
+	kunit_info(test, "ran %u times %u events, %u in all, in %llu ms: %u device(s)%s%s\n",
+		   run, setup.len, steps, ktime_ms_delta(ktime_get(), start),
+		   setup.nr_devs,
+		   setup.aliased ? ", aliased" : "",
+		   setup.idle ? ", the last one idle" : "");
 }
-
-static unsigned int longer;
-module_param(longer, uint, 0444);
-MODULE_PARM_DESC(longer, "Events to add to each sequence");
 
 static void test_sequences_one_device(struct kunit *test)
 {
-	sequences(test, 1, false, 3 + longer);
+	static const struct seq_setup setup = {
+		.nr_devs = 1,
+		.len = 3,
+	};
+
+	sequences(test, setup);
 }
 
 static void test_sequences_two_devices(struct kunit *test)
 {
-	sequences(test, 2, false, 2 + longer);
+	static const struct seq_setup setup = {
+		.nr_devs = 2,
+		.len = 2,
+	};
+
+	sequences(test, setup);
 }
 
 static void test_sequences_two_aliased(struct kunit *test)
 {
-	sequences(test, 2, true, 2 + longer);
+	static const struct seq_setup setup = {
+		.nr_devs = 2,
+		.len = 2,
+		.aliased = true,
+	};
+
+	sequences(test, setup);
+}
+
+static void test_sequences_two_one_idle(struct kunit *test)
+{
+	static const struct seq_setup setup = {
+		.nr_devs = 2,
+		.len = 2,
+		.idle = true,
+	};
+
+	sequences(test, setup);
 }
 
 static void test_sequences_three_devices(struct kunit *test)
 {
-	sequences(test, 3, false, 2 + longer);
+	static const struct seq_setup setup = {
+		.nr_devs = 3,
+		.len = 2,
+	};
+
+	sequences(test, setup);
 }
 
 static void test_sequences_three_aliased(struct kunit *test)
 {
-	sequences(test, 3, true, 2 + longer);
+	static const struct seq_setup setup = {
+		.nr_devs = 3,
+		.len = 2,
+		.aliased = true,
+	};
+
+	sequences(test, setup);
 }
 
+#define SEQ_CASE(test, gen)					\
+	KUNIT_CASE_PARAM_ATTR(test, gen,			\
+			      ((struct kunit_attributes){	\
+				      .speed = KUNIT_SPEED_SLOW }))
+
 static struct kunit_case kdump_transition_cases[] = {
-	KUNIT_CASE(test_no_crash),
-	KUNIT_CASE(test_none_nothing_inherited),
-	KUNIT_CASE(test_join_inherits),
-	KUNIT_CASE(test_probe_carries),
-	KUNIT_CASE(test_grace_releases),
-	KUNIT_CASE(test_probe_failed_releases_nothing),
-	KUNIT_CASE(test_unbind_releases),
-	KUNIT_CASE(test_remove_inherited),
-	KUNIT_CASE(test_remove_carrying),
-	KUNIT_CASE(test_replug),
-	KUNIT_CASE(test_group_driverless_holds),
-	KUNIT_CASE(test_group_driverless_removed),
-	KUNIT_CASE(test_group_aliased),
-	KUNIT_CASE(test_group_two_tables),
-	KUNIT_CASE(test_group_same_mapping_twice),
-	KUNIT_CASE(test_group_contradiction_blocks),
-	KUNIT_CASE(test_blocked_keeps_direct_region),
-	KUNIT_CASE(test_group_identity_and_paging_blocks),
-	KUNIT_CASE(test_late_join),
-	KUNIT_CASE(test_two_groups),
-	KUNIT_CASE(test_refused_entry),
-	KUNIT_CASE(test_refused_table),
-	KUNIT_CASE(test_refused_loop),
-	KUNIT_CASE(test_refused_pages),
-	KUNIT_CASE(test_not_present),
-	KUNIT_CASE(test_identity),
-	KUNIT_CASE(test_not_live),
-	KUNIT_CASE(test_driver_wants_identity),
-	KUNIT_CASE(test_ownership_claimed_inherited),
-	KUNIT_CASE(test_ownership_claimed_carrying),
-	KUNIT_CASE(test_sysfs_state),
-	KUNIT_CASE(test_type_identity_refused),
-	KUNIT_CASE(test_type_changed_carrying),
-	KUNIT_CASE(test_attach_fails),
-	KUNIT_CASE(test_iova_pressure_carrying),
-	KUNIT_CASE(test_iova_pressure_released),
-	KUNIT_CASE(test_direct_region),
-	KUNIT_CASE(test_no_dma_does_not_hold),
-	KUNIT_CASE(test_reset_inherited),
-	KUNIT_CASE(test_reset_carrying),
-	KUNIT_CASE_SLOW(test_sequences_one_device),
-	KUNIT_CASE_SLOW(test_sequences_two_devices),
-	KUNIT_CASE_SLOW(test_sequences_two_aliased),
-	KUNIT_CASE_SLOW(test_sequences_three_devices),
-	KUNIT_CASE_SLOW(test_sequences_three_aliased),
+	KUNIT_CASE_PARAM(test_no_crash, machine_gen_params),
+	KUNIT_CASE_PARAM(test_none_nothing_inherited, machine_gen_params),
+	KUNIT_CASE_PARAM(test_join_inherits, machine_gen_params),
+	KUNIT_CASE_PARAM(test_probe_carries, machine_gen_params),
+	KUNIT_CASE_PARAM(test_grace_releases, machine_gen_params),
+	KUNIT_CASE_PARAM(test_probe_failed_releases_nothing, machine_gen_params),
+	KUNIT_CASE_PARAM(test_unbind_releases, machine_gen_params),
+	KUNIT_CASE_PARAM(test_remove_inherited, machine_gen_params),
+	KUNIT_CASE_PARAM(test_remove_carrying, machine_gen_params),
+	KUNIT_CASE_PARAM(test_replug, machine_gen_params),
+	KUNIT_CASE_PARAM(test_group_driverless_holds, machine_gen_params),
+	KUNIT_CASE_PARAM(test_group_driverless_removed, machine_gen_params),
+	KUNIT_CASE_PARAM(test_group_aliased, machine_gen_params),
+	KUNIT_CASE_PARAM(test_group_two_tables, machine_gen_params),
+	KUNIT_CASE_PARAM(test_group_same_mapping_twice, machine_gen_params),
+	KUNIT_CASE_PARAM(test_group_contradiction_blocks, machine_gen_params),
+	KUNIT_CASE_PARAM(test_blocked_keeps_direct_region, machine_gen_params),
+	KUNIT_CASE_PARAM(test_group_identity_and_paging_blocks, machine_gen_params),
+	KUNIT_CASE_PARAM(test_late_join, machine_gen_params),
+	KUNIT_CASE_PARAM(test_two_groups, machine_gen_params),
+	KUNIT_CASE_PARAM(test_refused_entry, machine_gen_params),
+	KUNIT_CASE_PARAM(test_refused_table, machine_gen_params),
+	KUNIT_CASE_PARAM(test_refused_loop, machine_gen_params),
+	KUNIT_CASE_PARAM(test_refused_fan_out, machine_gen_params),
+	KUNIT_CASE_PARAM(test_refused_pages, machine_gen_params),
+	KUNIT_CASE_PARAM(test_not_present, machine_gen_params),
+	KUNIT_CASE_PARAM(test_refused_reserved, machine_gen_params),
+	/* Sizes of AMD's large pages are in the address: none is misaligned */
+	KUNIT_CASE(test_bad_entry_reserved),
+	KUNIT_CASE_PARAM(test_released_shared, machine_gen_params),
+	KUNIT_CASE_PARAM(test_contiguous_permissions, machine_gen_params),
+	KUNIT_CASE_PARAM(test_report_garbage, machine_gen_params),
+	KUNIT_CASE(test_reserve_gaps),
+	KUNIT_CASE_PARAM(test_identity, machine_gen_params),
+	KUNIT_CASE_PARAM(test_not_live, machine_gen_params),
+	KUNIT_CASE_PARAM(test_driver_wants_identity, machine_gen_params),
+	KUNIT_CASE_PARAM(test_ownership_claimed_inherited, machine_gen_params),
+	KUNIT_CASE_PARAM(test_ownership_claimed_carrying, machine_gen_params),
+	KUNIT_CASE_PARAM(test_sysfs_state, machine_gen_params),
+	KUNIT_CASE_PARAM(test_type_identity_refused, machine_gen_params),
+	KUNIT_CASE_PARAM(test_type_changed_carrying, machine_gen_params),
+	KUNIT_CASE_PARAM(test_attach_fails, machine_gen_params),
+	KUNIT_CASE_PARAM(test_iova_pressure_carrying, machine_gen_params),
+	KUNIT_CASE_PARAM(test_iova_pressure_released, machine_gen_params),
+	KUNIT_CASE_PARAM(test_direct_region, machine_gen_params),
+	KUNIT_CASE_PARAM(test_memory_pressure, machine_gen_params),
+	KUNIT_CASE_PARAM(test_out_of_memory, machine_gen_params),
+	KUNIT_CASE_PARAM(test_status_table, machine_gen_params),
+	KUNIT_CASE_PARAM(test_trace, machine_gen_params),
+	KUNIT_CASE_PARAM(test_map_old_fails, machine_gen_params),
+	KUNIT_CASE_PARAM(test_iova_pressure_order, machine_gen_params),
+	KUNIT_CASE_PARAM(test_stray_access, machine_gen_params),
+	KUNIT_CASE_PARAM(test_type_changed_keeps_reservation, machine_gen_params),
+	KUNIT_CASE_PARAM(test_type_changed_inherited, machine_gen_params),
+	KUNIT_CASE_PARAM(test_type_changed_blocked, machine_gen_params),
+	KUNIT_CASE_PARAM(test_check_good, machine_gen_params),
+	KUNIT_CASE_PARAM(test_check_without_memory, machine_gen_params),
+	KUNIT_CASE_PARAM(test_check_crash_memory, machine_gen_params),
+	KUNIT_CASE_PARAM(test_check_corrupt, machine_gen_params),
+	KUNIT_CASE_PARAM(test_check_carrying, machine_gen_params),
+	KUNIT_CASE_PARAM(test_allocation_failures, machine_gen_params),
+	KUNIT_CASE_PARAM(test_no_master_does_not_hold, pci_machine_gen_params),
+	KUNIT_CASE_PARAM(test_bridge_does_not_hold, pci_machine_gen_params),
+	KUNIT_CASE_PARAM(test_blocked_master_is_cleared, pci_machine_gen_params),
+	KUNIT_CASE_PARAM(test_carried_master_is_left_alone, pci_machine_gen_params),
+	KUNIT_CASE_PARAM(test_reset_inherited, pci_machine_gen_params),
+	KUNIT_CASE_PARAM(test_reset_failed, pci_machine_gen_params),
+	KUNIT_CASE_PARAM(test_reset_carrying, pci_machine_gen_params),
+	KUNIT_CASE_PARAM(test_function_level_reset, pci_machine_gen_params),
+	SEQ_CASE(test_sequences_one_device, machine_gen_params),
+	SEQ_CASE(test_sequences_two_devices, machine_gen_params),
+	SEQ_CASE(test_sequences_two_aliased, machine_gen_params),
+	SEQ_CASE(test_sequences_two_one_idle, pci_machine_gen_params),
+	SEQ_CASE(test_sequences_three_devices, machine_gen_params),
+	SEQ_CASE(test_sequences_three_aliased, machine_gen_params),
 	{}
 };
 
@@ -2163,4 +3718,18 @@ static struct kunit_suite kdump_transition_suite = {
 	.test_cases = kdump_transition_cases,
 };
 
+static struct kunit_case kdump_param_cases[] = {
+	KUNIT_CASE(test_param_block),
+	KUNIT_CASE(test_param_grace_never),
+	KUNIT_CASE(test_param_grace_zero),
+	KUNIT_CASE(test_param_nonsense),
+	{}
+};
+
+static struct kunit_suite kdump_param_suite = {
+	.name = "iommu_kdump_params",
+	.test_cases = kdump_param_cases,
+};
+
 kunit_test_suite(kdump_transition_suite);
+kunit_test_init_section_suite(kdump_param_suite);

@@ -427,4 +427,10 @@ static int __init oldmem_initcall(void)
 	iommu_kdump_oldmem_init();
 	return 0;
 }
-core_initcall(oldmem_initcall);
+
+/* Before memblock may be discarded */
+early_initcall(oldmem_initcall);
+
+#ifdef CONFIG_IOMMU_KDUMP_KUNIT_TEST
+#include "oldmem_kunit.c"
+#endif

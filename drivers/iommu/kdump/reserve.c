@@ -124,7 +124,7 @@ void iommu_kdump_unmap_range(struct iommu_domain *domain, u64 first, u64 last)
  *
  * Context: May sleep. Only once per domain.
  *
- * Return: 0, or -ENOMEM with part of it reserved.
+ * Return: 0, or -ENOMEM with nothing reserved.
  */
 int iommu_kdump_reserve(struct iommu_domain *domain,
 			const struct iommu_kdump_ranges *ranges, bool mapped,
@@ -175,11 +175,15 @@ int iommu_kdump_reserve(struct iommu_domain *domain,
 		}
 	}
 
-	/* The caller takes the mappings out again */
-	if (ret)
-		old->mapped = false;
+	if (ret) {
+		/* The caller takes the mappings out again */
+		for (i = 0; i < old->reserved.nr; i++)
+			free_iova(iovad, old->reserved.r[i].first >> shift);
+		iommu_kdump_free_iova(old);
+		return ret;
+	}
 	iommu_dma_set_kdump_iova(domain, old);
-	return ret;
+	return 0;
 }
 
 /**

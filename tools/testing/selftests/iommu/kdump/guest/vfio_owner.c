@@ -8,7 +8,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
+#include <linux/types.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,31 +20,31 @@
 #define IOVA	0x100000
 
 struct bind_iommufd {
-	uint32_t argsz, flags;
-	int32_t iommufd;
-	uint32_t out_devid;
+	__u32 argsz, flags;
+	__s32 iommufd;
+	__u32 out_devid;
 };
 
 struct attach_pt {
-	uint32_t argsz, flags, pt_id;
+	__u32 argsz, flags, pt_id;
 };
 
 struct ioas_alloc {
-	uint32_t size, flags, out_ioas_id;
+	__u32 size, flags, out_ioas_id;
 };
 
 struct ioas_map {
-	uint32_t size, flags, ioas_id, reserved;
-	uint64_t user_va, length, iova;
+	__u32 size, flags, ioas_id, reserved;
+	__u64 user_va, length, iova;
 };
 
 #define DEVICE_BIND_IOMMUFD	_IO(';', 118)
 #define DEVICE_ATTACH_PT	_IO(';', 119)
 #define IOAS_ALLOC		_IO(';', 0x81)
 #define IOAS_MAP		_IO(';', 0x85)
-#define MAP_FIXED_IOVA		(1 << 0)
-#define MAP_WRITEABLE		(1 << 1)
-#define MAP_READABLE		(1 << 2)
+#define MAP_FIXED_IOVA		0x1
+#define MAP_WRITEABLE		0x2
+#define MAP_READABLE		0x4
 
 static int fail(const char *what)
 {
@@ -91,7 +91,7 @@ int main(int argc, char **argv)
 	if (ioctl(device, DEVICE_ATTACH_PT, &attach))
 		return fail("ATTACH_IOMMUFD_PT");
 	map.ioas_id = ioas.out_ioas_id;
-	map.user_va = (uintptr_t)page;
+	map.user_va = (unsigned long)page;
 	if (ioctl(iommufd, IOAS_MAP, &map))
 		return fail("IOAS_MAP");
 

@@ -66,6 +66,7 @@ class Run:
         self.steps = {}             # (step, device): state of its group, or "gone"
         self.loopbacks = []         # what became of data sent through a device
         self.open_season = []       # [device, start, end]: it may fault then
+        self.gone = {}              # name in scenario.devices: when it was unplugged
 
         # from guest memory
         self.old_root = None        # AMD's register, when the kernel crashed
@@ -354,7 +355,7 @@ class Run:
             isinstance(record, trace.Access) and
             record.device in self.scenario.devices and self._misread(record)]
 
-        resets = {}
+        resets = dict(self.gone)
         attach = None
         self.old_hits, self.crash_hits, self.faults = [], [], []
         self.translation_off = 0
@@ -409,7 +410,8 @@ class Run:
         self.last_old_hit = self.old_hits[-1] if self.old_hits else None
         self.window = None
         reset = min((time for model, time in resets.items()
-                     if model in self.scenario.devices.values()), default=None)
+                     if model in self.scenario.devices.values() and
+                     model not in self.gone), default=None)
         if reset is not None and attach is not None and attach <= reset:
             self.window = (attach, reset)
 

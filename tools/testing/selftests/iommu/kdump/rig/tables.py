@@ -99,6 +99,7 @@ class Reader:
         # {requester ID: (domain ID, address of its page table)}, of those translated
         self.domains = {}
         self._tops = {}         # {requester ID: (where that address is, levels)}
+        self._kinds = {}        # {requester ID: where the kind of translation is}
         self._places = {}       # {requester ID: (address, size) of its entry}
         self._known = {}        # page tables are shared between requester IDs
 
@@ -175,7 +176,7 @@ class Reader:
 
     def make_identity(self, device):
         """No translation for a device, whatever its entry points at."""
-        where, _level = self._tops[device]
+        where = self._kinds[device]
         entry, = struct.unpack_from("<Q", self.memory, where)
         struct.pack_into("<Q", self.memory, where, self._identity(entry))
 
@@ -230,6 +231,7 @@ class VtdLegacy(Reader):
                 else:
                     self.domains[device] = high >> 8 & 0xffff, low & ADDRESS
                     self._tops[device] = place, (high & 7) + 2
+                    self._kinds[device] = place
                     found = self._page_tables(self._second_stage, low & ADDRESS,
                                               (high & 7) + 1)
                 devices[device] = found
@@ -275,6 +277,7 @@ class VtdScalable(Reader):
             return PageMap()
         kind = fields[0] >> 6 & 7
         place = (entry & ADDRESS) + 64 * (pasid & 63)
+        self._kinds[device] = place
         if kind == 1:
             self.domains[device] = fields[1] & 0xffff, fields[2] & ADDRESS
             self._tops[device] = place + 16, 4 + (fields[2] >> 2 & 3)
@@ -321,6 +324,7 @@ class Amd(Reader):
             elif one >> 9 & 7:
                 self.domains[device] = two & 0xffff, one & ADDRESS
                 self._tops[device] = place, (one >> 9 & 7)
+                self._kinds[device] = place
                 devices[device] = self._page_tables(
                     self._host, one & ADDRESS, one >> 9 & 7)
             elif one & self.READ_AND_WRITE:

@@ -29,6 +29,18 @@ wait_until_gone() {
 	done
 }
 
+# A device can be seen before it has got its place in the address space.
+wait_until_usable() {
+	wait_for "/sys/bus/pci/devices/$1/resource"
+	tries=100
+	while read -r start _ < "/sys/bus/pci/devices/$1/resource" &&
+	      [ $((start)) -eq 0 ]; do
+		tries=$((tries - 1))
+		[ $tries -gt 0 ] || give_up "$1 has no resources"
+		sleep 0.1
+	done
+}
+
 crash() {
 	no_automatic_probe
 	load_module edu_dma count=64
@@ -67,7 +79,7 @@ crash() {
 	ask_host may-fault end
 	note removed $unplugged
 	ask_host plug
-	wait_for /sys/bus/pci/devices/$unplugged
+	wait_until_usable $unplugged
 	bind_driver edu_dma $unplugged
 	note back $unplugged
 	say "loopback $(cat /sys/kernel/debug/edu_dma/$unplugged/loopback)"

@@ -33,7 +33,8 @@ crash() {
 	node=/dev/vfio/devices/$(ls /sys/bus/pci/devices/$owned/vfio-dev)
 	wait_for "$node"
 
-	# from the moment it has an owner nothing old is mapped
+	# from the moment it has an owner nothing old is mapped, and the stream goes on
+	# whenever the device is a master of the bus, until its own driver stops it
 	ask_host may-fault 00:05.0
 	vfio_owner "$node" 2 > /dev/kmsg &
 	owner=$!
@@ -41,13 +42,13 @@ crash() {
 	note owned $owned
 	ask_host owned
 	wait $owner || give_up "no owner"
-	ask_host may-fault end
 	note returned $owned
 	ask_host returned
 
 	unbind_driver $owned
 	bind_driver snd_hda_intel $owned
 	capture_from $owned
+	ask_host may-fault end
 	note driven $owned $driverless $carried
 	ask_host scan
 }

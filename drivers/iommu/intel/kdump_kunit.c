@@ -1,0 +1,1003 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Tests of what kdump.c, which includes this, makes of the tables of a crashed
+ * kernel
+ *
+ * A crashed kernel is made up: a root table, context tables, PASID tables, in
+ * memory that only the accessor of the framework can reach. Each field of each
+ * entry is set to each kind of wrong value, and bits are flipped at random. What
+ * must come of it is worked out a second time here, from the layout that the
+ * specification gives: see spec_lookup().
+ */
+
+#include <kunit/static_stub.h>
+#include <kunit/test.h>
+#include <linux/cleanup.h>
+#include <linux/idr.h>
+#include <linux/moduleparam.h>
+#include <linux/prandom.h>
+#include <linux/random.h>
+#include <linux/vmalloc.h>
+
+#include "../kdump/kdump.h"
+
+#undef MODULE_PARAM_PREFIX
+#define MODULE_PARAM_PREFIX "intel_kdump_kunit."
+
+static unsigned int corruptions = 10000;
+module_param(corruptions, uint, 0444);
+MODULE_PARM_DESC(corruptions, "Tables to corrupt at random, per mode");
+
+static unsigned int corruption_seed;
+module_param(corruption_seed, uint, 0444);
+MODULE_PARM_DESC(corruption_seed, "Seed to repeat a run with, 0 for a new one");
+
+/* All the RAM that the crashed kernel had, what each page of it holds */
+#define OLD_RAM		BIT_ULL(42)
+enum {
+	OLD_ROOT,
+	OLD_LOWER,
+	OLD_UPPER,
+	OLD_DIR,
+	OLD_FS_ROOT,
+	OLD_SS_ROOT,
+	OLD_TABLE_1,
+	OLD_TABLE_0,
+	OLD_PAGES,
+};
+
+#define OLD(page)	(OLD_RAM + (page) * SZ_4K)
+#define CRASH_MEM	SZ_16M
+#define SOME_MMIO	0xfebf0000ULL
+
+/* Hardware: 48 and 57 bits of IOVA, all of what can be translated */
+#define TEST_CAP	(BIT_ULL(60) | 0xc << 8)
+#define TEST_ECAP_SM	(BIT_ULL(47) | BIT_ULL(46) | BIT_ULL(43) | BIT_ULL(26))
+#define TEST_ECAP	(BIT_ULL(6) | BIT_ULL(2) | BIT_ULL(0))
+
+static struct old_kernel {
+	struct kunit *test;
+	struct intel_iommu *iommu;
+	u64 (*mem)[512];
+	struct root_entry *blocked_root;
+	bool sm;
+	int mapped_pages;
+	const char *broken;
+	unsigned int count;
+	unsigned int refused;
+} old_kernel;
+
+static bool old_kernel_active(void)
+{
+	return true;
+}
+
+static bool old_kernel_extent(phys_addr_t phys, u64 *last)
+{
+	if (phys < OLD_RAM)
+		*last = OLD_RAM - 1;
+	else if (phys < OLD(OLD_PAGES))
+		*last = OLD(OLD_PAGES) - 1;
+	else
+		*last = U64_MAX;
+	return *last == OLD(OLD_PAGES) - 1;
+}
+
+static bool old_kernel_crash_extent(phys_addr_t phys, u64 *last)
+{
+	*last = U64_MAX;
+	return false;
+}
+
+static const void *old_kernel_map(phys_addr_t phys)
+{
+	if (phys < OLD_RAM || phys >= OLD(OLD_PAGES) ||
+	    !IS_ALIGNED(phys, SZ_4K)) {
+		old_kernel.broken = "read memory that is out of bounds";
+		phys = OLD_RAM;
+	}
+	old_kernel.mapped_pages++;
+	return old_kernel.mem[(phys - OLD_RAM) / SZ_4K];
+}
+
+static void old_kernel_unmap(const void *vaddr)
+{
+	old_kernel.mapped_pages--;
+}
+
+static const struct iommu_kdump_oldmem_ops old_kernel_oldmem_ops = {
+	.extent = old_kernel_extent,
+	.crash_extent = old_kernel_crash_extent,
+	.map = old_kernel_map,
+	.unmap = old_kernel_unmap,
+};
+
+/* The layout of the tables, as the specification draws it */
+
+enum field_kind {
+	/* Every value is valid, or the value is judged by spec_lookup() */
+	VALUE,
+	/* Must be 0 in a present entry */
+	RESERVED,
+	/* Bits 12 and up of the address of a table */
+	POINTER,
+};
+
+struct field {
+	const char *name;
+	u8 word;
+	u8 first;
+	u8 last;
+	enum field_kind kind;
+};
+
+struct layout {
+	const char *name;
+	const struct field *fields;
+	unsigned int nr_fields;
+};
+
+#define LAYOUT(_name)						\
+	{							\
+		.name = #_name,					\
+		.fields = _name##_fields,			\
+		.nr_fields = ARRAY_SIZE(_name##_fields),	\
+	}
+
+/* Section 9.1 */
+static const struct field root_entry_fields[] = {
+	{ "P", 0, 0, 0, VALUE },
+	{ "reserved", 0, 1, 11, RESERVED },
+	{ "CTP", 0, 12, 63, POINTER },
+	{ "reserved", 1, 0, 63, RESERVED },
+};
+
+static const struct layout root_entry_layout = LAYOUT(root_entry);
+
+/* Section 9.2, both halves are alike */
+static const struct field sm_root_entry_fields[] = {
+	{ "P", 0, 0, 0, VALUE },
+	{ "reserved", 0, 1, 11, RESERVED },
+	{ "CTP", 0, 12, 63, POINTER },
+};
+
+static const struct layout sm_root_entry_layout = LAYOUT(sm_root_entry);
+
+/* Section 9.3 */
+static const struct field context_fields[] = {
+	{ "P", 0, 0, 0, VALUE },
+	{ "FPD", 0, 1, 1, VALUE },
+	{ "TT", 0, 2, 3, VALUE },
+	{ "reserved", 0, 4, 11, RESERVED },
+	{ "SSPTPTR", 0, 12, 63, POINTER },
+	{ "AW", 1, 0, 2, VALUE },
+	{ "ignored", 1, 3, 6, VALUE },
+	{ "reserved", 1, 7, 7, RESERVED },
+	{ "DID", 1, 8, 23, VALUE },
+	{ "reserved", 1, 24, 63, RESERVED },
+};
+
+static const struct layout context_layout = LAYOUT(context);
+
+/* Section 9.4 */
+static const struct field sm_context_fields[] = {
+	{ "P", 0, 0, 0, VALUE },
+	{ "FPD", 0, 1, 1, VALUE },
+	{ "DTE", 0, 2, 2, VALUE },
+	{ "PASIDE", 0, 3, 3, VALUE },
+	{ "PRE", 0, 4, 4, VALUE },
+	{ "reserved", 0, 5, 8, RESERVED },
+	{ "PDTS", 0, 9, 11, VALUE },
+	{ "PASIDDIRPTR", 0, 12, 63, POINTER },
+	{ "RID_PASID", 1, 0, 19, VALUE },
+	{ "RID_PRIV", 1, 20, 20, VALUE },
+	{ "reserved", 1, 21, 63, RESERVED },
+	{ "reserved", 2, 0, 63, RESERVED },
+	{ "reserved", 3, 0, 63, RESERVED },
+};
+
+static const struct layout sm_context_layout = LAYOUT(sm_context);
+
+/* Section 9.5 */
+static const struct field pasid_dir_fields[] = {
+	{ "P", 0, 0, 0, VALUE },
+	{ "FPD", 0, 1, 1, VALUE },
+	{ "reserved", 0, 2, 11, RESERVED },
+	{ "SMPTBLPTR", 0, 12, 63, POINTER },
+};
+
+static const struct layout pasid_dir_layout = LAYOUT(pasid_dir);
+
+/* Section 9.6, what does not depend on PGTT */
+static const struct field pasid_fields[] = {
+	{ "P", 0, 0, 0, VALUE },
+	{ "FPD", 0, 1, 1, VALUE },
+	{ "AW", 0, 2, 4, VALUE },
+	{ "SSEE", 0, 5, 5, VALUE },
+	{ "PGTT", 0, 6, 8, VALUE },
+	{ "SSADE", 0, 9, 9, VALUE },
+	{ "reserved", 0, 10, 11, RESERVED },
+	{ "SSPTPTR", 0, 12, 63, VALUE },
+	{ "DID", 1, 0, 15, VALUE },
+	{ "reserved", 1, 16, 22, RESERVED },
+	{ "memory types", 1, 23, 63, VALUE },
+	{ "SRE, ERE", 2, 0, 1, VALUE },
+	{ "FSPM", 2, 2, 3, VALUE },
+	{ "WPE to EAFE", 2, 4, 7, VALUE },
+	{ "reserved", 2, 8, 11, VALUE },
+	{ "FSPTPTR", 2, 12, 63, VALUE },
+};
+
+static const struct layout pasid_layout = LAYOUT(pasid);
+
+static u64 bits(const u64 *entry, unsigned int word, unsigned int first,
+		unsigned int last)
+{
+	return (entry[word] & GENMASK_ULL(last, first)) >> first;
+}
+
+/* The only memory that a table of the crashed kernel can be in */
+static bool spec_table(u64 word)
+{
+	u64 phys = word >> 12 << 12;
+
+	return phys >= OLD_RAM && phys <= OLD_RAM + (OLD_PAGES - 1) * SZ_4K;
+}
+
+static u64 *spec_at(u64 word)
+{
+	return old_kernel.mem[((word >> 12 << 12) - OLD_RAM) / SZ_4K];
+}
+
+/* Is every field valid that can be judged alone? */
+static bool spec_valid(const struct layout *layout, const u64 *entry)
+{
+	unsigned int i;
+
+	for (i = 0; i < layout->nr_fields; i++) {
+		const struct field *f = &layout->fields[i];
+
+		if (f->kind == RESERVED && bits(entry, f->word, f->first, f->last))
+			return false;
+		if (f->kind == POINTER && !spec_table(entry[f->word]))
+			return false;
+	}
+	return true;
+}
+
+enum outcome {
+	/* Nothing passes; what the crashed kernel had is not copied */
+	REFUSED,
+	/* Nothing passes, the crashed kernel had no entry */
+	ABSENT,
+	/* Nothing passes, as the entry of the crashed kernel has it */
+	BLOCKS,
+	IDENTITY,
+	SECOND_STAGE,
+	FIRST_STAGE,
+	/* Left as it is, until the core blocks the group */
+	NESTED,
+};
+
+struct verdict {
+	enum outcome outcome;
+	unsigned int levels;
+	u64 root;
+	unsigned int did;
+	const u64 *entry;
+};
+
+static enum outcome spec_second_stage(struct verdict *v, u64 ptr, u64 aw)
+{
+	/* AW: 1 is 39 bits and three levels; CAP.SAGAW has bits for 4 and 5 */
+	if ((aw != 2 && aw != 3) || !spec_table(ptr))
+		return REFUSED;
+	v->levels = aw + 2;
+	v->root = ptr >> 12 << 12;
+	return SECOND_STAGE;
+}
+
+/* Section 9.3 */
+static enum outcome spec_context(struct verdict *v, const u64 *ce)
+{
+	u64 tt = bits(ce, 0, 2, 3);
+
+	v->did = bits(ce, 1, 8, 23);
+	/* Pass-through has no table, its pointer is not looked at */
+	if (tt == 2) {
+		u64 without_table[2] = { (ce[0] & 0xfff) | OLD_RAM, ce[1] };
+
+		return spec_valid(&context_layout, without_table) ? IDENTITY : REFUSED;
+	}
+	if (tt == 3 || !spec_valid(&context_layout, ce))
+		return REFUSED;
+	return spec_second_stage(v, ce[0], bits(ce, 1, 0, 2));
+}
+
+/* Sections 9.4 to 9.6 */
+static enum outcome spec_sm_context(struct verdict *v, const u64 *ce)
+{
+	u64 pasid = bits(ce, 1, 0, 19);
+	const u64 *pde, *pte;
+	enum outcome outcome;
+
+	if (!spec_valid(&sm_context_layout, ce))
+		return REFUSED;
+	/* PDTS: 2^(X + 7) entries in the directory, 64 PASIDs each */
+	if (pasid >= 64ULL << (bits(ce, 0, 9, 11) + 7))
+		return REFUSED;
+	/* A directory may have several pages */
+	if (!spec_table(ce[0] + pasid / 64 * 8))
+		return REFUSED;
+	pde = spec_at(ce[0] + pasid / 64 * 8) + pasid / 64 % 512;
+	if (!bits(pde, 0, 0, 0))
+		return BLOCKS;
+	if (!spec_valid(&pasid_dir_layout, pde))
+		return REFUSED;
+	pte = spec_at(*pde) + pasid % 64 * 8;
+	if (!bits(pte, 0, 0, 0))
+		return BLOCKS;
+	if (!spec_valid(&pasid_layout, pte))
+		return REFUSED;
+
+	v->did = bits(pte, 1, 0, 15);
+	switch (bits(pte, 0, 6, 8)) {
+	case 1:
+		if (bits(pte, 2, 2, 3) > 1 || bits(pte, 2, 8, 11) ||
+		    !spec_table(pte[2]))
+			return REFUSED;
+		v->levels = bits(pte, 2, 2, 3) ? 5 : 4;
+		v->root = pte[2] >> 12 << 12;
+		return FIRST_STAGE;
+	case 2:
+		return spec_second_stage(v, pte[0], bits(pte, 0, 2, 4));
+	case 3:
+		outcome = spec_second_stage(v, pte[0], bits(pte, 0, 2, 4));
+		return outcome == SECOND_STAGE ? NESTED : outcome;
+	case 4:
+		return IDENTITY;
+	default:
+		return REFUSED;
+	}
+}
+
+/* What hardware does with the DMA of a requester ID, if its tables are sound */
+static struct verdict spec_lookup(unsigned int bus, unsigned int devfn)
+{
+	const u64 *root = &old_kernel.mem[OLD_ROOT][bus * 2], *ce;
+	struct verdict v = { .outcome = REFUSED };
+
+	if (old_kernel.sm && devfn >= 0x80)
+		root++;
+	if (!bits(root, 0, 0, 0)) {
+		v.outcome = ABSENT;
+		return v;
+	}
+	if (!spec_valid(old_kernel.sm ? &sm_root_entry_layout :
+					&root_entry_layout, root))
+		return v;
+	ce = spec_at(*root) + (old_kernel.sm ? devfn % 0x80 * 4 : devfn * 2);
+	if (!bits(ce, 0, 0, 0)) {
+		v.outcome = ABSENT;
+		return v;
+	}
+	v.entry = ce;
+	v.outcome = old_kernel.sm ? spec_sm_context(&v, ce) :
+				    spec_context(&v, ce);
+	return v;
+}
+
+/* What the code has made of it */
+
+static void reset_iommu(void)
+{
+	struct intel_iommu *iommu = old_kernel.iommu;
+	unsigned int i;
+
+	for (i = 0; i < ROOT_ENTRY_NR; i++) {
+		u64 blocked = virt_to_phys(iommu->kdump_blocked) | 1;
+		struct root_entry *root = &iommu->root_entry[i];
+
+		if ((root->lo & 1) && root->lo != blocked)
+			iommu_free_pages(phys_to_virt(root->lo & ~1ULL));
+		if ((root->hi & 1) && root->hi != blocked)
+			iommu_free_pages(phys_to_virt(root->hi & ~1ULL));
+	}
+	memcpy(iommu->root_entry, old_kernel.blocked_root, SZ_4K);
+	iommu_kdump_forget_refused(&iommu->kdump_refused);
+	iommu_kdump_ids_destroy(&iommu->kdump_dids);
+	ida_destroy(&iommu->domain_ida);
+	ida_init(&iommu->domain_ida);
+	iommu_kdump_ids_init(&iommu->kdump_dids, &iommu->domain_ida);
+}
+
+static const char *judge(unsigned int bus, unsigned int devfn)
+{
+	struct intel_iommu *iommu = old_kernel.iommu;
+	struct verdict v = spec_lookup(bus, devfn);
+	const struct context_entry *ce = find_context(iommu, bus, devfn);
+	struct iommu_kdump_tables tables = {};
+	struct inherit_data inherit = {
+		.iommu = iommu,
+		.tables = &tables,
+	};
+	int ret = inherit_one(NULL, PCI_DEVID(bus, devfn), &inherit);
+	u64 lo;
+
+	if (!ce)
+		return "is reported by hardware, not blocked silently";
+	if (v.outcome == REFUSED || v.outcome == ABSENT) {
+		old_kernel.refused += v.outcome == REFUSED;
+		if (ret != (v.outcome == REFUSED ? -EUCLEAN : 0) || tables.type)
+			return "was not refused";
+		if (ce->lo != 2 || ce->hi)
+			return "was copied though it was refused";
+		return NULL;
+	}
+
+	/* PASIDE, and PRE with it: the processes of the PASIDs are dead */
+	lo = v.entry[0];
+	if (old_kernel.sm && (lo & BIT_ULL(3)))
+		lo &= ~(BIT_ULL(3) | BIT_ULL(4));
+	if (ce->lo != lo || ce->hi != v.entry[1])
+		return "was not copied as it was";
+	if (old_kernel.sm && (ce[1].lo || ce[1].hi))
+		return "has a reserved half that is set";
+	if (v.did >= 2 && v.did < iommu->max_domain_id &&
+	    !ida_exists(&iommu->domain_ida, v.did))
+		return "has a domain ID that may be given to another domain";
+
+	if (v.outcome == NESTED)
+		return ret == -EOPNOTSUPP ? NULL : "is nested, and inherited";
+	if (ret || !tables.type)
+		return "was refused";
+	if (v.outcome == BLOCKS)
+		return tables.type == IOMMU_KDUMP_BLOCKED ? NULL :
+							    "blocked before";
+	if (tables.id != v.did)
+		return "has another domain ID";
+	if (v.outcome == IDENTITY)
+		return tables.type == IOMMU_KDUMP_IDENTITY ? NULL :
+							     "was identity";
+	if (tables.type != IOMMU_KDUMP_PAGING || tables.root != v.root ||
+	    tables.levels != v.levels ||
+	    tables.format != (v.outcome == FIRST_STAGE ? OLD_FIRST_STAGE :
+							 OLD_SECOND_STAGE))
+		return "has another page table";
+	return NULL;
+}
+
+static const u8 used_devfns[] = { 0x08, 0x10, 0x18, 0x20, 0x28, 0x88, 0x90 };
+
+/* Take the tables over as they are now, and look at what became of them */
+static bool __init take_over_and_judge(bool all, const char *what, u64 value)
+{
+	struct kunit *test = old_kernel.test;
+	struct take_over_stats stats = {};
+	unsigned int i;
+	int ret;
+
+	reset_iommu();
+	ret = take_over_root(old_kernel.iommu, OLD(OLD_ROOT), &stats);
+	old_kernel.count++;
+	if (ret || old_kernel.mapped_pages)
+		old_kernel.broken = "root table was lost, or left mapped";
+	for (i = 0; i < (all ? 256 : ARRAY_SIZE(used_devfns)); i++) {
+		unsigned int devfn = all ? i : used_devfns[i];
+		const char *error = judge(0, devfn);
+
+		if (error) {
+			KUNIT_FAIL(test, "%s = %#llx: entry of 0:%#x %s", what,
+				   value, devfn, error);
+			return false;
+		}
+	}
+	if (old_kernel.broken) {
+		KUNIT_FAIL(test, "%s = %#llx: %s", what, value,
+			   old_kernel.broken);
+		return false;
+	}
+	return true;
+}
+
+/* A crashed kernel, with all that hardware can do */
+
+static void stop_old_kernel(void *data)
+{
+	struct intel_iommu *iommu = old_kernel.iommu;
+
+	iommu_kdump_set_oldmem_ops(NULL);
+	if (iommu->kdump_blocked) {
+		reset_iommu();
+		iommu_free_pages(iommu->kdump_blocked);
+	}
+	iommu_kdump_ids_destroy(&iommu->kdump_dids);
+	ida_destroy(&iommu->domain_ida);
+	iommu_free_pages(iommu->root_entry);
+	vfree(old_kernel.mem);
+	intel_iommu_sm = (long)data;
+}
+
+static void set_context(unsigned int page, unsigned int idx, u64 lo, u64 hi)
+{
+	unsigned int words = old_kernel.sm ? 4 : 2;
+
+	old_kernel.mem[page][idx * words] = lo;
+	old_kernel.mem[page][idx * words + 1] = hi;
+}
+
+static void set_pasid(unsigned int page, unsigned int idx, u64 w0, u64 w1,
+		      u64 w2)
+{
+	old_kernel.mem[page][idx * 8] = w0;
+	old_kernel.mem[page][idx * 8 + 1] = w1;
+	old_kernel.mem[page][idx * 8 + 2] = w2;
+}
+
+static void fill_legacy(void)
+{
+	old_kernel.mem[OLD_ROOT][0] = OLD(OLD_LOWER) | 1;
+	/* Second stage; through a device's TLB; pass-through; not present */
+	set_context(OLD_LOWER, 0x08, OLD(OLD_SS_ROOT) | 1, 7 << 8 | 2);
+	set_context(OLD_LOWER, 0x10, OLD(OLD_SS_ROOT) | 1 << 2 | 1, 8 << 8 | 3);
+	set_context(OLD_LOWER, 0x18, 2 << 2 | 1, 1 << 8 | 2);
+	set_context(OLD_LOWER, 0x20, OLD(OLD_SS_ROOT), 9 << 8 | 2);
+	set_context(OLD_LOWER, 0x88, OLD(OLD_SS_ROOT) | 1, 7 << 8 | 2);
+}
+
+static void fill_scalable(void)
+{
+	u64 dir = OLD(OLD_DIR) | 1;
+
+	old_kernel.mem[OLD_ROOT][0] = OLD(OLD_LOWER) | 1;
+	old_kernel.mem[OLD_ROOT][1] = OLD(OLD_UPPER) | 1;
+	old_kernel.mem[OLD_DIR][0] = OLD(OLD_TABLE_0) | 1;
+	old_kernel.mem[OLD_DIR][1] = OLD(OLD_TABLE_1) | 1;
+	/* Second stage, with PASIDs beside it; first stage of 4 and 5 levels */
+	set_context(OLD_LOWER, 0x08, dir | 0x1c, 0);
+	set_pasid(OLD_TABLE_0, 0, OLD(OLD_SS_ROOT) | 2 << 6 | 2 << 2 | 1, 7, 0);
+	set_context(OLD_LOWER, 0x10, dir, 63);
+	set_pasid(OLD_TABLE_0, 63, 1 << 6 | 1, 8, OLD(OLD_FS_ROOT));
+	set_context(OLD_LOWER, 0x18, dir, 65);
+	set_pasid(OLD_TABLE_1, 1, 1 << 6 | 1, 9, OLD(OLD_FS_ROOT) | 1 << 2);
+	/* Pass-through, nested, not present */
+	set_context(OLD_LOWER, 0x20, dir, 66);
+	set_pasid(OLD_TABLE_1, 2, 4 << 6 | 1, 1, 0);
+	set_context(OLD_UPPER, 0x08, dir, 67);
+	set_pasid(OLD_TABLE_1, 3, OLD(OLD_SS_ROOT) | 3 << 6 | 2 << 2 | 1, 10,
+		  SOME_MMIO);
+	set_context(OLD_UPPER, 0x10, dir, 68);
+	/* A directory entry that is not present */
+	set_context(OLD_LOWER, 0x28, dir, 640);
+}
+
+static void __init start_old_kernel(struct kunit *test, bool sm)
+{
+	struct intel_iommu *iommu = kunit_kzalloc(test, sizeof(*iommu),
+						  GFP_KERNEL);
+	long old_sm = intel_iommu_sm;
+
+	KUNIT_ASSERT_NOT_NULL(test, iommu);
+	memset(&old_kernel, 0, sizeof(old_kernel));
+	old_kernel.test = test;
+	old_kernel.iommu = iommu;
+	old_kernel.sm = sm;
+	iommu->node = NUMA_NO_NODE;
+	iommu->cap = TEST_CAP;
+	iommu->ecap = TEST_ECAP | (sm ? TEST_ECAP_SM : 0);
+	iommu->max_domain_id = 256;
+	strscpy(iommu->name, "kunit", sizeof(iommu->name));
+	ida_init(&iommu->domain_ida);
+	iommu_kdump_ids_init(&iommu->kdump_dids, &iommu->domain_ida);
+	intel_iommu_sm = sm;
+	KUNIT_ASSERT_EQ(test,
+			kunit_add_action_or_reset(test, stop_old_kernel,
+						  (void *)old_sm), 0);
+	iommu_kdump_set_oldmem_ops(&old_kernel_oldmem_ops);
+	kunit_activate_static_stub(test, iommu_kdump_active, old_kernel_active);
+
+	iommu->root_entry = iommu_alloc_pages_sz(GFP_KERNEL, SZ_4K);
+	KUNIT_ASSERT_NOT_NULL(test, iommu->root_entry);
+	old_kernel.mem = vzalloc(OLD_PAGES * SZ_4K);
+	KUNIT_ASSERT_NOT_NULL(test, old_kernel.mem);
+	block_all(iommu);
+	KUNIT_ASSERT_NOT_NULL(test, iommu->kdump_blocked);
+	old_kernel.blocked_root = kunit_kmalloc(test, SZ_4K, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, old_kernel.blocked_root);
+	memcpy(old_kernel.blocked_root, iommu->root_entry, SZ_4K);
+
+	if (sm)
+		fill_scalable();
+	else
+		fill_legacy();
+}
+
+static void __init expect(struct kunit *test, unsigned int devfn,
+			  enum outcome outcome)
+{
+	struct verdict v = spec_lookup(0, devfn);
+
+	KUNIT_EXPECT_EQ_MSG(test, v.outcome, outcome, "0:%#x", devfn);
+}
+
+/* The tables that are corrupted below are good: the matrix starts from there */
+static void __init test_legacy_good(struct kunit *test)
+{
+	start_old_kernel(test, false);
+	expect(test, 0x08, SECOND_STAGE);
+	expect(test, 0x10, SECOND_STAGE);
+	expect(test, 0x18, IDENTITY);
+	expect(test, 0x20, ABSENT);
+	expect(test, 0x88, SECOND_STAGE);
+	take_over_and_judge(true, "nothing", 0);
+}
+
+static void __init test_scalable_good(struct kunit *test)
+{
+	start_old_kernel(test, true);
+	expect(test, 0x08, SECOND_STAGE);
+	expect(test, 0x10, FIRST_STAGE);
+	expect(test, 0x18, FIRST_STAGE);
+	expect(test, 0x20, IDENTITY);
+	expect(test, 0x28, BLOCKS);
+	expect(test, 0x88, NESTED);
+	expect(test, 0x90, BLOCKS);
+	take_over_and_judge(true, "nothing", 0);
+}
+
+/* The matrix */
+
+static bool __init corrupt_word(const struct layout *layout,
+				const struct field *f, u64 *word, u64 value,
+				bool all)
+{
+	u64 good = *word;
+	char what[48];
+	bool ok;
+
+	if (value == good)
+		return true;
+	snprintf(what, sizeof(what), "%s of %s, word %u", f->name, layout->name,
+		 f->word);
+	*word = value;
+	ok = take_over_and_judge(all, what, value);
+	*word = good;
+	return ok;
+}
+
+/* Each class of wrong value that a field can have */
+static bool __init corrupt_field(const struct layout *layout,
+				 const struct field *f, u64 *entry)
+{
+	static const u64 pointers[] = {
+		0, CRASH_MEM, SOME_MMIO, OLD_RAM - SZ_4K, OLD(OLD_PAGES),
+		BIT_ULL(51), BIT_ULL(52), BIT_ULL(63), GENMASK_ULL(63, 12),
+	};
+	u64 mask = GENMASK_ULL(f->last, f->first), *word = entry + f->word;
+	unsigned int i, width = f->last - f->first + 1;
+
+	/* All values of a small field, all bits of a large one */
+	for (i = 0; i < (width <= 5 ? 1U << width : width); i++) {
+		u64 value = width <= 5 ? (*word & ~mask) | (u64)i << f->first :
+					 *word ^ BIT_ULL(f->first + i);
+
+		if (!corrupt_word(layout, f, word, value, false))
+			return false;
+	}
+	if (!corrupt_word(layout, f, word, *word | mask, false) ||
+	    !corrupt_word(layout, f, word, *word & ~mask, false))
+		return false;
+	if (f->last != 63 || f->first != 12)
+		return true;
+
+	for (i = 0; i < ARRAY_SIZE(pointers); i++)
+		if (!corrupt_word(layout, f, word,
+				  (*word & ~mask) | pointers[i], false))
+			return false;
+	/* Itself, loops, aliases */
+	for (i = 0; i < OLD_PAGES; i++)
+		if (!corrupt_word(layout, f, word, (*word & ~mask) | OLD(i),
+				  true))
+			return false;
+	return true;
+}
+
+static void __init corrupt_entry(const struct layout *layout, u64 *entry)
+{
+	unsigned int i;
+
+	for (i = 0; i < layout->nr_fields; i++)
+		if (!corrupt_field(layout, &layout->fields[i], entry))
+			return;
+}
+
+static void __init test_legacy_fields(struct kunit *test)
+{
+	start_old_kernel(test, false);
+	corrupt_entry(&root_entry_layout, old_kernel.mem[OLD_ROOT]);
+	corrupt_entry(&root_entry_layout, old_kernel.mem[OLD_ROOT] + 2);
+	corrupt_entry(&context_layout, old_kernel.mem[OLD_LOWER] + 0x08 * 2);
+	corrupt_entry(&context_layout, old_kernel.mem[OLD_LOWER] + 0x10 * 2);
+	corrupt_entry(&context_layout, old_kernel.mem[OLD_LOWER] + 0x18 * 2);
+	corrupt_entry(&context_layout, old_kernel.mem[OLD_LOWER] + 0x20 * 2);
+	kunit_info(test, "%u corrupted tables", old_kernel.count);
+}
+
+static void __init test_scalable_fields(struct kunit *test)
+{
+	unsigned int i;
+
+	start_old_kernel(test, true);
+	corrupt_entry(&sm_root_entry_layout, old_kernel.mem[OLD_ROOT]);
+	corrupt_entry(&sm_root_entry_layout, old_kernel.mem[OLD_ROOT] + 1);
+	corrupt_entry(&sm_context_layout, old_kernel.mem[OLD_LOWER] + 0x08 * 4);
+	corrupt_entry(&sm_context_layout, old_kernel.mem[OLD_LOWER] + 0x10 * 4);
+	corrupt_entry(&sm_context_layout, old_kernel.mem[OLD_UPPER] + 0x08 * 4);
+	corrupt_entry(&pasid_dir_layout, old_kernel.mem[OLD_DIR]);
+	corrupt_entry(&pasid_dir_layout, old_kernel.mem[OLD_DIR] + 1);
+	corrupt_entry(&pasid_layout, old_kernel.mem[OLD_TABLE_0]);
+	corrupt_entry(&pasid_layout, old_kernel.mem[OLD_TABLE_0] + 63 * 8);
+	for (i = 1; i < 4; i++)
+		corrupt_entry(&pasid_layout, old_kernel.mem[OLD_TABLE_1] + i * 8);
+	kunit_info(test, "%u corrupted tables", old_kernel.count);
+}
+
+/* What hardware cannot do is not what it did */
+static void __init test_capabilities(struct kunit *test)
+{
+	struct intel_iommu *iommu;
+	struct iommu_kdump_tables tables;
+	struct context_entry ce = { .lo = OLD(OLD_SS_ROOT) | 1, .hi = 2 };
+
+	start_old_kernel(test, false);
+	iommu = old_kernel.iommu;
+	KUNIT_EXPECT_EQ(test, decode(iommu, &ce, &tables), 0);
+	iommu->cap &= ~BIT_ULL(8 + 2);
+	KUNIT_EXPECT_EQ(test, decode(iommu, &ce, &tables), -EUCLEAN);
+	iommu->cap = TEST_CAP;
+	ce.lo |= 1 << 2;
+	KUNIT_EXPECT_EQ(test, decode(iommu, &ce, &tables), 0);
+	iommu->ecap &= ~BIT_ULL(2);
+	KUNIT_EXPECT_EQ(test, decode(iommu, &ce, &tables), -EUCLEAN);
+	ce.lo = 2 << 2 | 1;
+	KUNIT_EXPECT_EQ(test, decode(iommu, &ce, &tables), 0);
+	iommu->ecap &= ~BIT_ULL(6);
+	KUNIT_EXPECT_EQ(test, decode(iommu, &ce, &tables), -EUCLEAN);
+}
+
+static void __init test_scalable_capabilities(struct kunit *test)
+{
+	/* Which capability the entry with this RID_PASID depends on */
+	static const struct {
+		u64 rid_pasid;
+		u64 cap;
+		u64 ecap;
+		int ret;
+	} needs[] = {
+		{ 0, BIT_ULL(8 + 2), 0, 0 },
+		{ 0, 0, BIT_ULL(46), 0 },
+		{ 63, 0, BIT_ULL(47), 0 },
+		{ 65, 0, BIT_ULL(47), 0 },
+		{ 65, BIT_ULL(60), 0, 0 },
+		{ 66, 0, BIT_ULL(6), 0 },
+		{ 67, 0, BIT_ULL(46), -EOPNOTSUPP },
+		{ 67, 0, BIT_ULL(26), -EOPNOTSUPP },
+	};
+	struct iommu_kdump_tables tables;
+	unsigned int i;
+
+	start_old_kernel(test, true);
+	for (i = 0; i < ARRAY_SIZE(needs); i++) {
+		struct intel_iommu *iommu = old_kernel.iommu;
+		struct context_entry ce = {
+			.lo = OLD(OLD_DIR) | 1,
+			.hi = needs[i].rid_pasid,
+		};
+
+		iommu->cap = TEST_CAP;
+		iommu->ecap = TEST_ECAP | TEST_ECAP_SM;
+		KUNIT_EXPECT_EQ(test, decode(iommu, &ce, &tables),
+				needs[i].ret);
+		iommu->cap &= ~needs[i].cap;
+		iommu->ecap &= ~needs[i].ecap;
+		KUNIT_EXPECT_EQ_MSG(test, decode(iommu, &ce, &tables),
+				    -EUCLEAN, "number %u", i);
+	}
+}
+
+/* Flips anywhere, several at once, and pointers to anywhere */
+static void __init corrupt_randomly(struct kunit *test)
+{
+	static const u64 pointers[] = {
+		CRASH_MEM, SOME_MMIO, OLD_RAM - SZ_4K, OLD(OLD_PAGES),
+		BIT_ULL(52), 0,
+	};
+	u64 *words[64], good[3];
+	unsigned int seed = corruption_seed ?: get_random_u32();
+	unsigned int i, n, nr_words = 0;
+	struct rnd_state rnd;
+
+	/* Where something is that hardware looks at */
+	for (i = 0; i < OLD_PAGES * 512 && nr_words < ARRAY_SIZE(words); i++)
+		if (old_kernel.mem[0][i])
+			words[nr_words++] = &old_kernel.mem[0][i];
+	KUNIT_ASSERT_GT(test, nr_words, 8);
+
+	prandom_seed_state(&rnd, seed);
+	for (i = 0; i < corruptions; i++) {
+		unsigned int changes = 1 + prandom_u32_state(&rnd) % 3;
+		u64 *changed[3];
+
+		for (n = 0; n < changes; n++) {
+			u32 kind = prandom_u32_state(&rnd) % 8;
+			u32 r = prandom_u32_state(&rnd);
+			u64 *word = words[r % nr_words];
+
+			/* Where nothing was */
+			if (kind == 7)
+				word = &old_kernel.mem[0][r % (OLD_PAGES * 512)];
+			changed[n] = word;
+			good[n] = *word;
+			r = prandom_u32_state(&rnd);
+			if (kind < 4)
+				*word ^= BIT_ULL(r % 64) |
+					 (kind ? BIT_ULL(r / 64 % 12) : 0);
+			else if (kind == 4)
+				*word = (*word & 0xfff) |
+					pointers[r % ARRAY_SIZE(pointers)];
+			else if (kind == 5)
+				*word = (*word & 0xfff) | OLD(r % OLD_PAGES);
+			else
+				*word = (u64)r << 32 | prandom_u32_state(&rnd);
+		}
+		if (!take_over_and_judge(!(i % 64), "random", i)) {
+			kunit_err(test, "number %u of seed %u", i, seed);
+			return;
+		}
+		while (n--)
+			*changed[n] = good[n];
+		cond_resched();
+	}
+	take_over_and_judge(true, "nothing", 0);
+	KUNIT_EXPECT_GT(test, old_kernel.refused, 0);
+	kunit_info(test, "%u corrupted tables, seed %u", old_kernel.count - 1,
+		   seed);
+}
+
+static void __init test_corrupt_legacy(struct kunit *test)
+{
+	start_old_kernel(test, false);
+	corrupt_randomly(test);
+}
+
+static void __init test_corrupt_scalable(struct kunit *test)
+{
+	start_old_kernel(test, true);
+	corrupt_randomly(test);
+}
+
+/* The root table register: without a table that can be read all is blocked */
+static void __init test_root_register(struct kunit *test)
+{
+	static const struct {
+		u64 value;
+		bool good;
+	} regs[] = {
+		{ OLD(OLD_ROOT), true },
+		{ OLD(OLD_ROOT) | DMA_RTADDR_SMT, false },
+		{ OLD(OLD_PAGES), false },
+		{ OLD_RAM - SZ_4K, false },
+		{ CRASH_MEM, false },
+		{ SOME_MMIO, false },
+		{ 0, false },
+		{ U64_MAX & ~DMA_RTADDR_SMT, false },
+	};
+	struct intel_iommu *iommu;
+	unsigned int i;
+
+	start_old_kernel(test, false);
+	iommu = old_kernel.iommu;
+	iommu->reg = (__force void __iomem *)kunit_kzalloc(test, SZ_4K, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, (__force void *)iommu->reg);
+	for (i = 0; i < ARRAY_SIZE(regs); i++) {
+		reset_iommu();
+		iommu_free_pages(iommu->kdump_blocked);
+		memset(iommu->root_entry, 0, SZ_4K);
+		iommu->kdump_blocked = NULL;
+		writeq(regs[i].value, iommu->reg + DMAR_RTADDR_REG);
+		intel_kdump_take_over(iommu);
+		KUNIT_ASSERT_NOT_NULL(test, iommu->kdump_blocked);
+		KUNIT_EXPECT_EQ(test, iommu->root_entry[1].lo,
+				virt_to_phys(iommu->kdump_blocked) | 1);
+		if (regs[i].good)
+			KUNIT_EXPECT_PTR_EQ(test, (void *)judge(0, 0x08), NULL);
+		else
+			KUNIT_EXPECT_EQ(test, iommu->root_entry[0].lo,
+					virt_to_phys(iommu->kdump_blocked) | 1);
+		memcpy(old_kernel.blocked_root, iommu->root_entry, SZ_4K);
+		old_kernel.blocked_root[0] = old_kernel.blocked_root[1];
+	}
+	KUNIT_EXPECT_EQ(test, old_kernel.mapped_pages, 0);
+	KUNIT_EXPECT_PTR_EQ(test, (void *)old_kernel.broken, NULL);
+}
+
+/* A domain ID is free when the last entry that leads to it is gone, not before */
+static void __init test_domain_ids(struct kunit *test)
+{
+	struct iommu_kdump_ids *dids;
+	struct ida *ida;
+
+	start_old_kernel(test, false);
+	dids = &old_kernel.iommu->kdump_dids;
+	ida = &old_kernel.iommu->domain_ida;
+	take_over_and_judge(false, "nothing", 0);
+
+	/* 7 is used twice, 8 once, 9 by an entry that is not present */
+	KUNIT_EXPECT_TRUE(test, ida_exists(ida, 7));
+	KUNIT_EXPECT_TRUE(test, ida_exists(ida, 8));
+	KUNIT_EXPECT_FALSE(test, ida_exists(ida, 9));
+	KUNIT_EXPECT_FALSE(test, iommu_kdump_free_ids(dids));
+	iommu_kdump_put_id(dids, 7);
+	KUNIT_EXPECT_FALSE(test, iommu_kdump_free_ids(dids));
+	KUNIT_EXPECT_TRUE(test, ida_exists(ida, 7));
+	iommu_kdump_put_id(dids, 7);
+	KUNIT_EXPECT_TRUE(test, ida_exists(ida, 7));
+	KUNIT_EXPECT_TRUE(test, iommu_kdump_free_ids(dids));
+	KUNIT_EXPECT_FALSE(test, ida_exists(ida, 7));
+	KUNIT_EXPECT_TRUE(test, ida_exists(ida, 8));
+	/* Not one of them, and one that is gone */
+	iommu_kdump_put_id(dids, 200);
+	iommu_kdump_put_id(dids, 7);
+	KUNIT_EXPECT_FALSE(test, iommu_kdump_free_ids(dids));
+
+	/* An ID that somebody else has already */
+	reset_iommu();
+	KUNIT_ASSERT_EQ(test, ida_alloc_range(ida, 12, 12, GFP_KERNEL), 12);
+	KUNIT_EXPECT_EQ(test, iommu_kdump_get_id(dids, 12), -ENOSPC);
+	iommu_kdump_put_id(dids, 12);
+	KUNIT_EXPECT_FALSE(test, iommu_kdump_free_ids(dids));
+	KUNIT_EXPECT_TRUE(test, ida_exists(ida, 12));
+	ida_free(ida, 12);
+}
+
+/* A device with two requester IDs: both must have one translation */
+static void __init test_aliases(struct kunit *test)
+{
+	struct iommu_kdump_tables tables = {};
+	struct inherit_data inherit = { .tables = &tables };
+
+	start_old_kernel(test, false);
+	inherit.iommu = old_kernel.iommu;
+	take_over_and_judge(false, "nothing", 0);
+	KUNIT_EXPECT_EQ(test, inherit_one(NULL, 0x08, &inherit), 0);
+	/* Not present, and the same tables */
+	KUNIT_EXPECT_EQ(test, inherit_one(NULL, 0x20, &inherit), 0);
+	KUNIT_EXPECT_EQ(test, inherit_one(NULL, 0x88, &inherit), 0);
+	KUNIT_EXPECT_EQ(test, tables.id, 7);
+	/* More levels, no levels */
+	KUNIT_EXPECT_EQ(test, inherit_one(NULL, 0x10, &inherit), -EUCLEAN);
+	KUNIT_EXPECT_EQ(test, inherit_one(NULL, 0x18, &inherit), -EUCLEAN);
+	KUNIT_EXPECT_EQ(test, tables.root, OLD(OLD_SS_ROOT));
+}
+
+static struct kunit_case intel_kdump_test_cases[] = {
+	KUNIT_CASE(test_legacy_good),
+	KUNIT_CASE(test_scalable_good),
+	KUNIT_CASE(test_legacy_fields),
+	KUNIT_CASE(test_scalable_fields),
+	KUNIT_CASE(test_capabilities),
+	KUNIT_CASE(test_scalable_capabilities),
+	KUNIT_CASE(test_corrupt_legacy),
+	KUNIT_CASE(test_corrupt_scalable),
+	KUNIT_CASE(test_root_register),
+	KUNIT_CASE(test_domain_ids),
+	KUNIT_CASE(test_aliases),
+	{}
+};
+
+static struct kunit_suite intel_kdump_test_suite = {
+	.name = "intel_kdump",
+	.test_cases = intel_kdump_test_cases,
+};
+
+kunit_test_init_section_suites(&intel_kdump_test_suite);
