@@ -113,7 +113,7 @@ struct kunit_iommu *kunit_iommu_create(struct kunit *test,
 void kunit_iommu_reset(struct kunit_iommu *iommu);
 int kunit_iommu_register(struct kunit_iommu *iommu);
 void *kunit_iommu_priv(struct kunit_iommu *iommu);
-const struct kunit_iommu_stats *kunit_iommu_stats(struct kunit_iommu *iommu);
+const struct kunit_iommu_stats *kunit_iommu_get_stats(struct kunit_iommu *iommu);
 
 struct device *kunit_iommu_add_device(struct kunit_iommu *iommu,
 				      unsigned int group, const u32 *rids,

@@ -198,5 +198,10 @@ static inline bool iommu_kdump_free_ids(struct iommu_kdump_ids *ids)
 	return false;
 }
 
+static inline void
+iommu_kdump_forget_refused(struct iommu_kdump_refused *refused)
+{
+}
+
 #endif /* CONFIG_IOMMU_KDUMP */
 #endif /* __LINUX_IOMMU_KDUMP_H */

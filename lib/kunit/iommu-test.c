@@ -180,7 +180,7 @@ static void test_shared_rid(struct kunit *test)
 	kunit_iommu_remove_device(a);
 	KUNIT_EXPECT_EQ(test, kunit_iommu_dma(iommu, 1, iova, false, &phys),
 			-EFAULT);
-	KUNIT_EXPECT_EQ(test, kunit_iommu_stats(iommu)->domains, 0);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(iommu)->domains, 0);
 }
 
 /* All requester IDs of a device are translated */
@@ -388,13 +388,13 @@ static void test_defaults(struct kunit *test)
 	}
 	dev = add(test, iommu, 0, 3);
 	KUNIT_EXPECT_FALSE(test, dev_is_pci(dev));
-	KUNIT_EXPECT_EQ(test, kunit_iommu_stats(iommu)->domains, 0);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(iommu)->domains, 0);
 	KUNIT_ASSERT_EQ(test, kunit_iommu_register(iommu), 0);
-	KUNIT_EXPECT_EQ(test, kunit_iommu_stats(iommu)->domains, 1);
-	KUNIT_EXPECT_EQ(test, kunit_iommu_stats(iommu)->attached, 1);
-	KUNIT_EXPECT_GE(test, kunit_iommu_stats(iommu)->entry_writes, 1);
-	KUNIT_EXPECT_EQ(test, kunit_iommu_stats(iommu)->walked, 0);
-	KUNIT_EXPECT_EQ(test, kunit_iommu_stats(iommu)->released, 0);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(iommu)->domains, 1);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(iommu)->attached, 1);
+	KUNIT_EXPECT_GE(test, kunit_iommu_get_stats(iommu)->entry_writes, 1);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(iommu)->walked, 0);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(iommu)->released, 0);
 }
 
 static void test_priv(struct kunit *test)
@@ -461,8 +461,8 @@ static void test_reset(struct kunit *test)
 		kunit_iommu_reset(iommu);
 		KUNIT_EXPECT_FALSE(test,
 				   kunit_iommu_cached(iommu, entry.id, iova));
-		KUNIT_EXPECT_EQ(test, kunit_iommu_stats(iommu)->attached, 0);
-		KUNIT_EXPECT_EQ(test, kunit_iommu_stats(iommu)->domains, 0);
+		KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(iommu)->attached, 0);
+		KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(iommu)->domains, 0);
 		kunit_iommu_get_entry(iommu, 3, &entry);
 		KUNIT_EXPECT_EQ(test, entry.mode, KUNIT_IOMMU_BLOCKED);
 		KUNIT_EXPECT_EQ(test, kunit_iommu_dma(iommu, 3, iova, true,

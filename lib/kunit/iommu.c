@@ -13,8 +13,7 @@
  * that is made up. Then it is the IOMMU of the whole machine, as those of the big
  * vendors are, and has nothing to do with other devices.
  *
- * It is also a sample of how a driver opts in to the crashdump framework, see
- * Documentation/iommu/kdump-driver.rst.
+ * How its driver opts in to the crashdump framework is in iommu-kdump.c.
  */
 
 #include <linux/bitfield.h>
@@ -36,6 +35,7 @@
 #include <kunit/iommu.h>
 #include <kunit/test.h>
 
+#include "iommu-kdump.h"
 #include "iommu-pages.h"
 #include "iommu-priv.h"
 
@@ -120,8 +120,7 @@ struct kunit_iommu {
 	DECLARE_HASHTABLE(iotlb, 8);
 
 	/* What the driver has found when it took over from a crashed kernel */
-	struct kunit_iommu_entry old_entries[KUNIT_IOMMU_NUM_RIDS];
-	DECLARE_BITMAP(old_ids, KUNIT_IOMMU_MAX_ID + 1);
+	struct kunit_iommu_old old;
 };
 
 struct kunit_iommu_device {
@@ -730,6 +729,78 @@ err_free:
 	return ERR_PTR(ret);
 }
 
+/* What the crashdump framework asks of a driver is in iommu-kdump.c */
+
+struct kunit_iommu *kunit_iommu_of(struct device *dev)
+{
+	return to_kdev(dev)->iommu;
+}
+
+struct kunit_iommu_old *kunit_iommu_old(struct kunit_iommu *iommu)
+{
+	return &iommu->old;
+}
+
+unsigned int kunit_iommu_rids(struct device *dev, const u32 **rids)
+{
+	struct kunit_iommu_device *kdev = to_kdev(dev);
+
+	*rids = kdev->rids;
+	return kdev->num_rids;
+}
+
+bool kunit_iommu_translates(struct kunit_iommu *iommu)
+{
+	return iommu->translating;
+}
+
+enum kunit_iommu_format kunit_iommu_table_format(struct kunit_iommu *iommu)
+{
+	return iommu->config.format;
+}
+
+void kunit_iommu_write_entry(struct kunit_iommu *iommu, u32 rid,
+			     const struct kunit_iommu_entry *entry)
+{
+	write_entry(iommu, rid, entry);
+}
+
+void kunit_iommu_count(struct kunit_iommu *iommu, bool walked)
+{
+	if (walked)
+		iommu->stats.walked++;
+	else
+		iommu->stats.released++;
+}
+
+#ifdef CONFIG_IOMMU_KDUMP
+static void leave_old(struct kunit_iommu *iommu, u32 rid)
+{
+	kunit_iommu_leave_old(iommu, rid);
+}
+
+static int take_over(struct kunit_iommu *iommu)
+{
+	return kunit_iommu_take_over(iommu);
+}
+#else
+static void leave_old(struct kunit_iommu *iommu, u32 rid)
+{
+}
+
+static int take_over(struct kunit_iommu *iommu)
+{
+	static const struct kunit_iommu_entry blocked = {
+		.mode = KUNIT_IOMMU_BLOCKED,
+	};
+	u32 rid;
+
+	for (rid = 0; rid < KUNIT_IOMMU_NUM_RIDS; rid++)
+		write_entry(iommu, rid, &blocked);
+	return 0;
+}
+#endif /* CONFIG_IOMMU_KDUMP */
+
 static struct iommu_device *probe_device(struct device *dev)
 {
 	struct kunit_iommu_device *kdev = to_kdev(dev);
@@ -752,8 +823,7 @@ static void release_device(struct device *dev)
 
 	for (i = 0; i < kdev->num_rids; i++)
 		if (!rid_is_shared(kdev, kdev->rids[i]))
-			kdev->iommu->old_entries[kdev->rids[i]].mode =
-				KUNIT_IOMMU_BLOCKED;
+			leave_old(kdev->iommu, kdev->rids[i]);
 }
 
 static struct iommu_group *device_group(struct device *dev)
@@ -803,161 +873,6 @@ static void get_resv_regions(struct device *dev, struct list_head *head)
 	}
 }
 
-#ifdef CONFIG_IOMMU_KDUMP
-/* Nothing that is read from the crashed kernel is believed */
-static int check_old_entry(const struct kunit_iommu_entry *entry)
-{
-	switch (entry->mode) {
-	case KUNIT_IOMMU_BLOCKED:
-	case KUNIT_IOMMU_IDENTITY:
-		return 0;
-	case KUNIT_IOMMU_PAGING:
-		if (entry->levels < 3 || entry->levels > 5 || !entry->id ||
-		    entry->id > KUNIT_IOMMU_MAX_ID ||
-		    !PAGE_ALIGNED(entry->root) ||
-		    !iommu_kdump_is_old_ram(entry->root, PAGE_SIZE))
-			return -EUCLEAN;
-		return 0;
-	case KUNIT_IOMMU_NESTED:
-		return -EOPNOTSUPP;
-	}
-	return -EUCLEAN;
-}
-
-static int inherit_tables(struct device *dev, struct iommu_kdump_tables *tables)
-{
-	struct kunit_iommu_device *kdev = to_kdev(dev);
-	struct kunit_iommu *iommu = kdev->iommu;
-	const struct kunit_iommu_entry *entry;
-	unsigned int i;
-	int ret;
-
-	if (!iommu->translating) {
-		tables->type = IOMMU_KDUMP_IDENTITY;
-		tables->not_live = true;
-		return 0;
-	}
-
-	entry = &iommu->old_entries[kdev->rids[0]];
-	ret = check_old_entry(entry);
-	if (ret)
-		return ret;
-	for (i = 1; i < kdev->num_rids; i++)
-		if (!same_entry(entry, &iommu->old_entries[kdev->rids[i]]))
-			return -EUCLEAN;
-
-	switch (entry->mode) {
-	case KUNIT_IOMMU_PAGING:
-		tables->type = IOMMU_KDUMP_PAGING;
-		tables->levels = entry->levels;
-		tables->id = entry->id;
-		tables->root = entry->root;
-		break;
-	case KUNIT_IOMMU_IDENTITY:
-		tables->type = IOMMU_KDUMP_IDENTITY;
-		break;
-	default:
-		tables->type = IOMMU_KDUMP_BLOCKED;
-		break;
-	}
-	return 0;
-}
-
-static int reserve_old_iova(struct device *dev,
-			    const struct iommu_kdump_tables *tables,
-			    struct iommu_kdump_report *report)
-{
-	struct pt_iommu_foreign foreign = {
-		.root = tables->root,
-		.levels = tables->levels,
-	};
-	struct kunit_iommu *iommu = to_kdev(dev)->iommu;
-
-	iommu->stats.walked++;
-	if (iommu->config.format == KUNIT_IOMMU_AMDV1)
-		return pt_iommu_amdv1_walk_foreign(&foreign, report);
-	return pt_iommu_vtdss_walk_foreign(&foreign, report);
-}
-
-/* The ID is free again if this was the last device that has inherited it */
-static void release_on_driver_probe(struct device *dev)
-{
-	struct kunit_iommu_device *kdev = to_kdev(dev);
-	struct kunit_iommu *iommu = kdev->iommu;
-	unsigned int i, rid;
-
-	iommu->stats.released++;
-	for (i = 0; i < kdev->num_rids; i++) {
-		struct kunit_iommu_entry *old =
-			&iommu->old_entries[kdev->rids[i]];
-		u16 id = old->id;
-
-		if (old->mode != KUNIT_IOMMU_PAGING)
-			continue;
-		old->mode = KUNIT_IOMMU_BLOCKED;
-		for (rid = 0; rid < KUNIT_IOMMU_NUM_RIDS; rid++)
-			if (iommu->old_entries[rid].mode == KUNIT_IOMMU_PAGING &&
-			    iommu->old_entries[rid].id == id)
-				break;
-		if (rid == KUNIT_IOMMU_NUM_RIDS &&
-		    __test_and_clear_bit(id, iommu->old_ids)) {
-			hw_flush_iotlb(iommu, id, 0, U64_MAX);
-			ida_free(&iommu->domain_ids, id);
-		}
-	}
-}
-
-/*
- * Take over from the crashed kernel: entries that make sense stay, others are
- * blocked, and the IDs that the caches know stay out of the allocator.
- */
-static int take_over(struct kunit_iommu *iommu)
-{
-	static const struct kunit_iommu_entry blocked = {
-		.mode = KUNIT_IOMMU_BLOCKED,
-	};
-	bool inherit = iommu_kdump_enabled();
-	u32 rid;
-
-	for (rid = 0; rid < KUNIT_IOMMU_NUM_RIDS; rid++) {
-		struct kunit_iommu_entry *entry = &iommu->old_entries[rid];
-		int ret;
-
-		if (!inherit) {
-			write_entry(iommu, rid, &blocked);
-			continue;
-		}
-		*entry = iommu->entries[rid];
-		if (check_old_entry(entry)) {
-			write_entry(iommu, rid, &blocked);
-			continue;
-		}
-		if (entry->mode != KUNIT_IOMMU_PAGING ||
-		    __test_and_set_bit(entry->id, iommu->old_ids))
-			continue;
-		ret = ida_alloc_range(&iommu->domain_ids, entry->id, entry->id,
-				      GFP_KERNEL);
-		if (ret < 0) {
-			__clear_bit(entry->id, iommu->old_ids);
-			return ret;
-		}
-	}
-	return 0;
-}
-#else
-static int take_over(struct kunit_iommu *iommu)
-{
-	static const struct kunit_iommu_entry blocked = {
-		.mode = KUNIT_IOMMU_BLOCKED,
-	};
-	u32 rid;
-
-	for (rid = 0; rid < KUNIT_IOMMU_NUM_RIDS; rid++)
-		write_entry(iommu, rid, &blocked);
-	return 0;
-}
-#endif /* CONFIG_IOMMU_KDUMP */
-
 static const struct iommu_ops iommu_ops = {
 	.owner = THIS_MODULE,
 	.capable = capable_of,
@@ -971,9 +886,9 @@ static const struct iommu_ops iommu_ops = {
 	.def_domain_type = def_domain_type,
 	.get_resv_regions = get_resv_regions,
 #ifdef CONFIG_IOMMU_KDUMP
-	.inherit_tables = inherit_tables,
-	.reserve_old_iova = reserve_old_iova,
-	.release_on_driver_probe = release_on_driver_probe,
+	.inherit_tables = kunit_iommu_inherit_tables,
+	.reserve_old_iova = kunit_iommu_reserve_old_iova,
+	.release_on_driver_probe = kunit_iommu_release_on_driver_probe,
 #endif
 };
 
@@ -1253,6 +1168,18 @@ static void unregister_iommu(struct kunit_iommu *iommu)
 					    &iommu->nb);
 }
 
+static void init_old(struct kunit_iommu *iommu)
+{
+	memset(&iommu->old, 0, sizeof(iommu->old));
+	iommu_kdump_ids_init(&iommu->old.ids, &iommu->domain_ids);
+}
+
+static void forget_old(struct kunit_iommu *iommu)
+{
+	iommu_kdump_ids_destroy(&iommu->old.ids);
+	iommu_kdump_forget_refused(&iommu->old.refused);
+}
+
 /* What tests use */
 
 /**
@@ -1275,6 +1202,7 @@ void kunit_iommu_reset(struct kunit_iommu *iommu)
 	if (iommu->sysfs_added)
 		iommu_device_sysfs_remove(&iommu->iommu_dev);
 	hw_flush_iotlb(iommu, 0, 0, U64_MAX);
+	forget_old(iommu);
 	ida_destroy(&iommu->domain_ids);
 
 	iommu->registered = false;
@@ -1285,9 +1213,8 @@ void kunit_iommu_reset(struct kunit_iommu *iommu)
 	memset(&iommu->stats, 0, sizeof(iommu->stats));
 	memset(&iommu->iommu_dev, 0, sizeof(iommu->iommu_dev));
 	memset(iommu->entries, 0, sizeof(iommu->entries));
-	memset(iommu->old_entries, 0, sizeof(iommu->old_entries));
 	bitmap_zero(iommu->context_cached, KUNIT_IOMMU_NUM_RIDS);
-	bitmap_zero(iommu->old_ids, KUNIT_IOMMU_MAX_ID + 1);
+	init_old(iommu);
 	iommu->config = config;
 }
 EXPORT_SYMBOL_GPL(kunit_iommu_reset);
@@ -1297,6 +1224,7 @@ static void destroy(void *data)
 	struct kunit_iommu *iommu = data;
 
 	kunit_iommu_reset(iommu);
+	forget_old(iommu);
 	destroy_pci(iommu);
 	driver_unregister(&iommu->driver);
 	bus_unregister(&iommu->bus);
@@ -1337,6 +1265,7 @@ struct kunit_iommu *kunit_iommu_create(struct kunit *test,
 	spin_lock_init(&iommu->lock);
 	hash_init(iommu->iotlb);
 	ida_init(&iommu->domain_ids);
+	init_old(iommu);
 	INIT_LIST_HEAD(&iommu->devices);
 
 	iommu->bus.name = kasprintf(GFP_KERNEL, "kunit-iommu%u", instance);
@@ -1434,14 +1363,14 @@ void *kunit_iommu_priv(struct kunit_iommu *iommu)
 EXPORT_SYMBOL_GPL(kunit_iommu_priv);
 
 /**
- * kunit_iommu_stats() - What the driver has done so far
+ * kunit_iommu_get_stats() - What the driver has done so far
  * @iommu: the IOMMU
  */
-const struct kunit_iommu_stats *kunit_iommu_stats(struct kunit_iommu *iommu)
+const struct kunit_iommu_stats *kunit_iommu_get_stats(struct kunit_iommu *iommu)
 {
 	return &iommu->stats;
 }
-EXPORT_SYMBOL_GPL(kunit_iommu_stats);
+EXPORT_SYMBOL_GPL(kunit_iommu_get_stats);
 
 /**
  * kunit_iommu_add_device() - Plug a device in

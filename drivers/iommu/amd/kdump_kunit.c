@@ -596,6 +596,7 @@ static void __init start_old_kernel(struct kunit *test)
 static void __init test_good(struct kunit *test)
 {
 	static const enum outcome outcomes[USED_DEVICES] = {
+		[0] = BLOCKS,
 		[HOST] = HOST_TABLE,
 		[HOST_6_LEVELS] = HOST_TABLE,
 		[GUEST] = GUEST_TABLE,
@@ -604,6 +605,7 @@ static void __init test_good(struct kunit *test)
 		[HOST_PASIDS] = HOST_TABLE,
 		[NESTED_TABLES] = UNSUPPORTED,
 		[READ_ONLY] = UNSUPPORTED,
+		[NOT_TRANSLATED] = BLOCKS,
 		[BLOCKED] = BLOCKS,
 		[NO_PAGES] = IDENTITY,
 		[NOT_VALID] = IDENTITY,
@@ -951,7 +953,7 @@ static void __init test_aliases(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, tables.root, OLD(OLD_HOST_ROOT));
 }
 
-static struct kunit_case amd_kdump_test_cases[] = {
+static struct kunit_case __refdata amd_kdump_test_cases[] = {
 	KUNIT_CASE(test_good),
 	KUNIT_CASE(test_fields),
 	KUNIT_CASE(test_gcr3_fields),

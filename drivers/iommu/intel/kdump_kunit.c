@@ -980,7 +980,7 @@ static void __init test_aliases(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, tables.root, OLD(OLD_SS_ROOT));
 }
 
-static struct kunit_case intel_kdump_test_cases[] = {
+static struct kunit_case __refdata intel_kdump_test_cases[] = {
 	KUNIT_CASE(test_legacy_good),
 	KUNIT_CASE(test_scalable_good),
 	KUNIT_CASE(test_legacy_fields),

@@ -288,7 +288,8 @@ static struct iommu_kdump_group *get_kdump_group(struct iommu_group *group)
  *
  * Reads what hardware uses for the device now. Nothing is written: the rest of
  * the group may not be there yet. A device that comes late has no old DMA worth
- * keeping; what the crashed kernel has left for it goes when it is attached.
+ * keeping; what the crashed kernel has left for it goes when it is attached. If
+ * it does DMA nevertheless, its new IOVAs must not be the ones that it uses.
  *
  * Without memory nothing is inherited, and the device starts with an empty
  * domain: blocked.
@@ -312,8 +313,12 @@ void iommu_kdump_join(struct iommu_group *group, struct device *dev, bool late)
 	if (late) {
 		iommu_kdump_take_over(group, NULL);
 		/* Nothing is known of this group, and that is how it should be */
-		if (!group->default_domain)
-			get_kdump_group(group);
+		if (!group->default_domain) {
+			kg = get_kdump_group(group);
+			/* Removed and found again: it does what it was told */
+			if (kg && dev_is_pci(dev) && may_do_dma(dev))
+				block(kg, "device has come late, and does DMA");
+		}
 		return;
 	}
 

@@ -17,6 +17,7 @@
 #include <linux/iommu.h>
 #include <linux/iommu-kdump.h>
 #include <linux/iova.h>
+#include <linux/kallsyms.h>
 #include <linux/kernfs.h>
 #include <linux/kprobes.h>
 #include <linux/ktime.h>
@@ -624,7 +625,7 @@ static void test_no_crash(struct kunit *test)
 	map_new(crash, dev);
 	check_new(crash);
 	unmap_new(crash);
-	KUNIT_EXPECT_EQ(test, kunit_iommu_stats(crash->iommu)->released, 0);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->released, 0);
 	check_end(crash);
 }
 
@@ -661,7 +662,7 @@ static void test_join_inherits(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, iommu_is_dma_domain(group->default_domain));
 	kunit_iommu_get_entry(crash->iommu, 1, &after);
 	KUNIT_EXPECT_EQ(test, memcmp(&before, &after, sizeof(before)), 0);
-	KUNIT_EXPECT_EQ(test, kunit_iommu_stats(crash->iommu)->walked, 0);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->walked, 0);
 	check_end(crash);
 }
 
@@ -684,7 +685,7 @@ static void test_probe_carries(struct kunit *test)
 	unmap_new(crash);
 	check_dma(crash, WORKS);
 	KUNIT_EXPECT_TRUE(test, release_is_pending(dev));
-	KUNIT_EXPECT_EQ(test, kunit_iommu_stats(crash->iommu)->released, 0);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->released, 0);
 	check_end(crash);
 }
 
@@ -702,7 +703,7 @@ static void test_grace_releases(struct kunit *test)
 	grace_over(dev);
 	check_dma(crash, FAULTS);
 	EXPECT_STATE(crash, dev, KDUMP_RELEASED);
-	KUNIT_EXPECT_EQ(test, kunit_iommu_stats(crash->iommu)->released, 1);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->released, 1);
 	KUNIT_EXPECT_FALSE(test, kunit_iommu_cached(crash->iommu, 7, 0xfffff000));
 	use_new(crash, dev);
 	check_dma(crash, FAULTS);
@@ -725,7 +726,7 @@ static void test_probe_failed_releases_nothing(struct kunit *test)
 	/* The next driver finds it as the first one has */
 	bind(crash, dev);
 	check_dma(crash, WORKS);
-	KUNIT_EXPECT_EQ(test, kunit_iommu_stats(crash->iommu)->walked, 1);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->walked, 1);
 	use_new(crash, dev);
 	unmap_new(crash);
 	crash->expect = SAFE;
@@ -763,7 +764,7 @@ static void test_remove_inherited(struct kunit *test)
 	crash->expect = SAFE;
 	kunit_iommu_remove_device(dev);
 	check_dma(crash, FAULTS);
-	KUNIT_EXPECT_EQ(test, kunit_iommu_stats(crash->iommu)->domains, 0);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->domains, 0);
 	check_end(crash);
 }
 
@@ -783,7 +784,7 @@ static void test_remove_carrying(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test,
 			   delayed_work_pending(&group->kdump->release_work));
 	iommu_group_put(group);
-	KUNIT_EXPECT_EQ(test, kunit_iommu_stats(crash->iommu)->domains, 0);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->domains, 0);
 	check_end(crash);
 }
 
@@ -826,7 +827,7 @@ static void test_group_driverless_holds(struct kunit *test)
 	grace_over(a);
 	check_dma(crash, WORKS);
 	EXPECT_STATE(crash, a, KDUMP_CARRYING);
-	KUNIT_EXPECT_EQ(test, kunit_iommu_stats(crash->iommu)->walked, 1);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->walked, 1);
 
 	/* Until it gets a driver */
 	bind(crash, b);
@@ -835,7 +836,7 @@ static void test_group_driverless_holds(struct kunit *test)
 	crash->expect = SAFE;
 	grace_over(a);
 	check_dma(crash, FAULTS);
-	KUNIT_EXPECT_EQ(test, kunit_iommu_stats(crash->iommu)->released, 2);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->released, 2);
 	check_end(crash);
 }
 
@@ -900,7 +901,7 @@ static void test_group_two_tables(struct kunit *test)
 	boot(crash);
 	bind(crash, b);
 	check_dma(crash, WORKS);
-	KUNIT_EXPECT_EQ(test, kunit_iommu_stats(crash->iommu)->walked, 2);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->walked, 2);
 	bind(crash, a);
 	use_new(crash, a);
 	unmap_new(crash);
@@ -1608,12 +1609,12 @@ static void test_attach_fails(struct kunit *test)
 	kunit_iommu_fail_attach(crash->iommu, 1);
 	KUNIT_EXPECT_NE(test, kunit_iommu_bind(dev, NULL), 0);
 	check_dma(crash, FAULTS);
-	KUNIT_EXPECT_EQ(test, kunit_iommu_stats(crash->iommu)->walked, 1);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->walked, 1);
 
 	bind(crash, dev);
 	map_new(crash, dev);
 	check_new(crash);
-	KUNIT_EXPECT_EQ(test, kunit_iommu_stats(crash->iommu)->walked, 1);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->walked, 1);
 	check_end(crash);
 }
 
@@ -2358,7 +2359,7 @@ static void test_check_good(struct kunit *test)
 	iommu_kdump_check_driverless();
 	check_dma(crash, WORKS);
 	EXPECT_STATE(crash, dev, KDUMP_INHERITED);
-	KUNIT_EXPECT_EQ(test, kunit_iommu_stats(crash->iommu)->walked, 1);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->walked, 1);
 	kunit_iommu_get_entry(crash->iommu, 1, &after);
 	KUNIT_EXPECT_EQ(test, memcmp(&before, &after, sizeof(before)), 0);
 	bind(crash, dev);
@@ -2438,7 +2439,7 @@ static void test_check_carrying(struct kunit *test)
 	iommu_kdump_check_driverless();
 	check_dma(crash, WORKS);
 	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
-	KUNIT_EXPECT_EQ(test, kunit_iommu_stats(crash->iommu)->walked, 1);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->walked, 1);
 	check_end(crash);
 }
 
@@ -2479,13 +2480,14 @@ static struct {
 
 static bool inject_counts(gfp_t gfp)
 {
-	return current == inject.task && in_task() &&
-	       (gfp & inject.need) == inject.need;
+	return current == inject.task && (gfp & inject.need) == inject.need;
 }
 
 static int inject_fail(struct pt_regs *regs, gfp_t gfp, unsigned long ret)
 {
-	if (!inject_counts(gfp) || ++inject.seen != inject.nth)
+	/* The breakpoint of the probe counts as an interrupt itself */
+	if (!inject_counts(gfp) || in_serving_softirq() ||
+	    hardirq_count() > HARDIRQ_OFFSET || ++inject.seen != inject.nth)
 		return 0;
 	inject.failed = true;
 	regs_set_return_value(regs, ret);
@@ -2514,9 +2516,19 @@ static void inject_post(struct kprobe *kp, struct pt_regs *regs,
 
 static struct kprobe inject_slab_probe, inject_page_probe;
 
+/* What describes virtual memory is kept by vmalloc for the next time */
+static bool is_vmap_area(unsigned long call_site)
+{
+	char name[KSYM_SYMBOL_LEN];
+
+	sprint_symbol_no_offset(name, call_site);
+	return strstarts(name, "alloc_vmap_area");
+}
+
 static void track_alloc(const void *ptr, gfp_t gfp, unsigned long call_site)
 {
-	if (!ptr || !inject_counts(gfp))
+	if (!ptr || !in_task() || !inject_counts(gfp) ||
+	    is_vmap_area(call_site))
 		return;
 	guard(raw_spinlock_irqsave)(&inject.lock);
 	if (inject.nr_tracked == MAX_TRACKED) {
@@ -2771,7 +2783,7 @@ static void __init test_param_block(struct kunit *test)
 	bind(crash, dev);
 	use_new(crash, dev);
 	check_dma(crash, FAULTS);
-	KUNIT_EXPECT_EQ(test, kunit_iommu_stats(crash->iommu)->walked, 0);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->walked, 0);
 	late = add_dev(crash, 0, 3);
 	EXPECT_STATE(crash, late, KDUMP_BLOCKED);
 	check_end(crash);
@@ -3718,7 +3730,7 @@ static struct kunit_suite kdump_transition_suite = {
 	.test_cases = kdump_transition_cases,
 };
 
-static struct kunit_case kdump_param_cases[] = {
+static struct kunit_case __refdata kdump_param_cases[] = {
 	KUNIT_CASE(test_param_block),
 	KUNIT_CASE(test_param_grace_never),
 	KUNIT_CASE(test_param_grace_zero),

@@ -272,7 +272,7 @@ static void __init test_crash_memory(struct kunit *test)
 			   iommu_kdump_is_old_ram(TEST_BASE, 3 * PAGE_SIZE + 1));
 }
 
-static struct kunit_case oldmem_test_cases[] = {
+static struct kunit_case __refdata oldmem_test_cases[] = {
 	KUNIT_CASE(test_header),
 	KUNIT_CASE(test_segments),
 	KUNIT_CASE(test_crash_memory),

@@ -431,6 +431,7 @@ class Ids(Driverless):
     name = "ids"
     summary = "domain IDs of the crashed kernel are not handed out again"
     script = "driverless"
+    in_each_mode = True
 
     def control_figures(self, variant):
         return ("shared_ids",) if variant.scalable else ()
