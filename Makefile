@@ -21,7 +21,7 @@ RIG := scripts/rig.sh
 .NOTPARALLEL:
 
 LOCKED := setup tree pull status kernel kernel-mainline demo compare check \
-	  check-tools mutate fuzz series lint clean
+	  check-tools mutate fuzz series lint matrix bisect-check regress bases clean
 # The KUnit tests come with a script of their own.
 LOCKED += $(patsubst scripts/%.sh,%,$(wildcard scripts/kunit.sh))
 .PHONY: help apply unapply kunit $(LOCKED)
@@ -94,8 +94,23 @@ lint: kernel kernel-mainline ## checkpatch, sparse, W=1, coccicheck, kernel-doc,
 	@scripts/setup.sh base lint
 	@scripts/lint.sh
 
+matrix: tree-keep ## build every configuration of scripts/matrix with W=1 (ROWS="glob ...")
+	@scripts/setup.sh base matrix
+	@scripts/matrix.sh
+
+bisect-check: series ## git am the series, build and test each step (BISECT_FROM=N)
+	@scripts/bisect.sh
+
+regress: tree-keep ## the kernel's own IOMMU tests on both kernels: they must end alike
+	@scripts/setup.sh base regress
+	@scripts/regress.sh
+
+bases: tree-keep ## try "make apply" on every kernel source that Debian offers
+	@scripts/bases.sh
+
 clean: ## remove what was built; the trees and out/cache stay
-	@rm -rf $(OUT)/build $(OUT)/linux/.build $(OUT)/base/.build $(OUT)/linux/.lint $(OUT)/base/.lint
+	@rm -rf $(OUT)/build $(OUT)/linux/.build $(OUT)/base/.build $(OUT)/linux/.lint $(OUT)/base/.lint \
+		$(OUT)/bisect $(OUT)/regress $(OUT)/bases $(OUT)/mutate
 
 endif
 

@@ -43,7 +43,7 @@ compile=("${kunit[@]}" build "${configure[@]}" "--jobs=$(nproc)")
 if [ -n "$fast" ]; then
 	compile=(make -j"$(nproc)" ARCH=x86_64 "O=$build" "${options[@]}" bzImage)
 	for option in EXPERT=y KASAN=n PROVE_LOCKING=n DEBUG_ATOMIC_SLEEP=n DEBUG_LIST=n \
-		BLOCK=n HID_SUPPORT=n VT=n FTRACE=n KALLSYMS=n; do
+		BLOCK=n HID_SUPPORT=n VT=n ENABLE_DEFAULT_TRACERS=y; do
 		configure+=("--kconfig_add=CONFIG_$option")
 	done
 fi

@@ -38,6 +38,8 @@ fragment()
 	case $1 in
 	rig)	echo "$OUT/linux/tools/testing/selftests/iommu/kdump/config" ;;
 	kunit)	echo "$OUT/linux/drivers/iommu/kdump/.kunitconfig" ;;
+	generic_pt)	echo "$OUT/base/drivers/iommu/generic_pt/.kunitconfig" ;;
+	selftests)	echo "$OUT/base/tools/testing/selftests/iommu/config" ;;
 	*)	echo "$here/configs/$1.config" ;;
 	esac
 }
@@ -125,17 +127,68 @@ watch()
 	wait "$pid"
 }
 
-# A run that is interrupted ends what it has started. Call it in the foreground.
+# stop_process PID: with all that it has started
+stop_process()
+{
+	local child
+
+	for child in $(ps -o pid= --ppid "$1"); do
+		stop_process "$child"
+	done
+	kill "$1" 2>/dev/null || true
+}
+
+# A run that is interrupted ends what it has started.
 stop_children()
 {
-	local pids
+	local pid
 
-	pids=$(jobs -p)
-	# shellcheck disable=SC2086
-	[ -z "$pids" ] || kill $pids 2>/dev/null || true
+	for pid in $(jobs -p); do
+		stop_process "$pid"
+	done
 }
 trap stop_children EXIT
 trap 'exit 130' INT TERM HUP
+
+# kunit_of_tree NAME TREE BUILD LOG: run the framework's KUnit suites, those that
+# the tree has; sets tests to what they gave, after "FAILED: " if they do not pass
+kunit_of_tree()
+{
+	local name=$1 tree=$2 build=$3 log=$4 suite line status passed=0 failed=0 skipped=0 lent=
+	local config=drivers/iommu/kdump/.kunitconfig own
+
+	own=$tree/$config
+	if [ ! -e "$own" ]; then
+		# A tree that has the IOMMU for tests, but not the tests of the framework yet.
+		lent=$own
+		mkdir -p "$(dirname "$own")"
+		grep -v '^CONFIG_IOMMU_KDUMP_KUNIT_TEST' "$OUT/linux/$config" >"$own"
+	fi
+	: >"$log"
+	for suite in kunit_iommu iommu_kdump '*_foreign_test'; do
+		case $suite in
+		kunit_iommu)	;;
+		iommu_kdump)	[ -e "$tree/drivers/iommu/kdump/kdump_kunit.c" ] || continue ;;
+		*)		[ -e "$tree/drivers/iommu/generic_pt/kunit_iommu_foreign.h" ] || continue ;;
+		esac
+		status=0
+		KUNIT_TREE=$tree KUNIT_BUILD=$build FILTER=$suite "$here/kunit.sh" >"$log.part" 2>&1 &
+		watch $! "$name, KUnit $suite" tail -n 1 "$log.part" || status=$?
+		cat "$log.part" >>"$log"
+		line=$(tail -n 1 "$log.part")
+		if [[ $line =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]]; then
+			passed=$((passed + BASH_REMATCH[1]))
+			failed=$((failed + BASH_REMATCH[2]))
+			skipped=$((skipped + BASH_REMATCH[3]))
+			((status == 0 || BASH_REMATCH[2] > 0)) || failed=$((failed + 1))
+		else
+			failed=$((failed + 1))
+		fi
+	done
+	[ -z "$lent" ] || rm -f "$lent"
+	tests="$passed passed, $failed failed, $skipped skipped"
+	((failed == 0 && passed > 0)) || tests="FAILED: $tests"
+}
 
 # found_warnings LOG: warnings and errors, with paths as the source tree has them
 found_warnings()

@@ -3523,13 +3523,6 @@ static unsigned int longer;
 module_param(longer, uint, 0444);
 MODULE_PARM_DESC(longer, "Events to add to each sequence");
 
-static int saved_loglevel;
-
-static void restore_loglevel(void *unused)
-{
-	console_loglevel = saved_loglevel;
-}
-
 static void sequences(struct kunit *test, struct seq_setup setup)
 {
 	unsigned int events[SEQ_MAX] = {}, next[SEQ_MAX];
@@ -3549,13 +3542,6 @@ static void sequences(struct kunit *test, struct seq_setup setup)
 	old_map(crash, OLD_RAM, 0xfff80000, OLD_BUFFERS + SZ_64K, SZ_64K,
 		PTE_R);
 
-	/* The console is slower than all that is tested. Warnings are still seen. */
-	saved_loglevel = console_loglevel;
-	KUNIT_ASSERT_EQ(test,
-			kunit_add_action_or_reset(test, restore_loglevel, NULL),
-			0);
-	console_loglevel = LOGLEVEL_NOTICE;
-
 	do {
 		i = seq_run(s, events, next, &setup);
 		run++;
@@ -3570,7 +3556,6 @@ static void sequences(struct kunit *test, struct seq_setup setup)
 		cond_resched();
 	} while (i);
 	check_end(crash);
-	kunit_release_action(test, restore_loglevel, NULL);
 	kunit_info(test, "ran %u times %u events, %u in all, in %llu ms: %u device(s)%s%s\n",
 		   run, setup.len, steps, ktime_ms_delta(ktime_get(), start),
 		   setup.nr_devs,
