@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import pathlib
+import shlex
 import shutil
 import sys
 import threading
@@ -494,7 +495,8 @@ def arguments():
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0],
         epilog="Without a subcommand: check, with the kernels named by the "
-               "environment variables FRAMEWORK and MAINLINE.")
+               "environment variables FRAMEWORK and MAINLINE, and the options "
+               "in RIG_OPTIONS.")
     commands = parser.add_subparsers(dest="command")
 
     def add(name, function, text):
@@ -553,7 +555,9 @@ def arguments():
     commands.add_parser("thin-trace").add_argument("path")
 
     words = sys.argv[1:]
-    return parser.parse_args(words or ["check"])
+    if not words:
+        words = ["check", *shlex.split(os.environ.get("RIG_OPTIONS", ""))]
+    return parser.parse_args(words)
 
 
 def main():
