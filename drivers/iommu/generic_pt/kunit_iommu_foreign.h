@@ -1032,6 +1032,8 @@ static void test_map_leaves_refuses(struct kunit *test)
 	/* Another address, another permission */
 	leaves[1] = 5 * pgsz | IOMMU_READ;
 	KUNIT_EXPECT_EQ(test, do_leaves(test, va, leaves, 2), -EADDRINUSE);
+	leaves[1] = 3 * pgsz | IOMMU_READ;
+	KUNIT_EXPECT_EQ(test, do_leaves(test, va, leaves, 2), -EADDRINUSE);
 	leaves[1] = 4 * pgsz | IOMMU_READ | IOMMU_WRITE;
 	KUNIT_EXPECT_EQ(test, do_leaves(test, va, leaves, 2), -EADDRINUSE);
 	leaves[1] = 4 * pgsz | IOMMU_READ;

@@ -1515,6 +1515,11 @@ static ssize_t set_type(struct device *dev, const char *type)
 
 	if (!kn)
 		return -ENOENT;
+	/* From one DMA domain to another: not if it is strict already */
+	if (!strcmp(type, "DMA") &&
+	    dev->iommu_group->default_domain->type == IOMMU_DOMAIN_DMA)
+		kobj->ktype->sysfs_ops->store(kobj, kn->priv, "DMA-FQ",
+					      strlen("DMA-FQ"));
 	ret = kobj->ktype->sysfs_ops->store(kobj, kn->priv, type,
 					    strlen(type));
 	kernfs_put(kn);

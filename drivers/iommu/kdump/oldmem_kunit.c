@@ -199,7 +199,9 @@ static void __init test_segments(struct kunit *test)
 				size -= PAGE_SIZE;
 			r = prandom_u32_state(&rnd) % 16;
 			phdr[n].p_type = r ? PT_LOAD : PT_NOTE;
-			phdr[n].p_paddr = r == 1 ? U64_MAX - 5000 : first;
+			/* Rounded up, the end of all addresses is the beginning */
+			phdr[n].p_paddr = r == 1 ? U64_MAX - 5000 :
+					  r == 3 ? U64_MAX - 10 : first;
 			phdr[n].p_memsz = r == 2 ? U64_MAX - 5000 : size;
 		}
 		for (n = 0; n < TEST_PAGES; n++)
