@@ -52,28 +52,6 @@ fi
 unset MAKEFLAGS MFLAGS MAKELEVEL CC KERNEL SUITE LINUX LINUX_TARBALL FORCE PATCH FILES FILTER ARGS FAST
 export -n OUT CACHE
 
-# watch PID WHAT COUNT-COMMAND...: say how far a process in the background is
-watch()
-{
-	local pid=$1 what=$2 start=$SECONDS shown=0 every=30
-
-	shift 2
-	[ ! -t 1 ] || every=2
-	while kill -0 "$pid" 2>/dev/null; do
-		if ((SECONDS - shown >= every)); then
-			if [ -t 1 ]; then
-				printf '\r%s: %s, %s ' "$what" "$("$@")" "$(elapsed "$start")"
-			else
-				echo "$what: $("$@"), $(elapsed "$start")"
-			fi
-			shown=$SECONDS
-		fi
-		sleep 1
-	done
-	[ ! -t 1 ] || printf '\r\033[K'
-	wait "$pid"
-}
-
 objects()
 {
 	echo "$(find "$build" -name '*.o' | wc -l) objects"

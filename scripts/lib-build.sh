@@ -11,7 +11,6 @@ export CCACHE_BASEDIR
 export KBUILD_BUILD_TIMESTAMP='1970-01-01 00:00:00 UTC' KBUILD_BUILD_VERSION=1
 export KBUILD_BUILD_USER=kdump KBUILD_BUILD_HOST=localhost
 
-
 # Nothing that was said to the make above is meant for the kernel's.
 unset MAKEFLAGS MFLAGS MAKELEVEL LINUX LINUX_TARBALL FORCE PATCH FILES
 
@@ -102,29 +101,6 @@ configure()
 compiled()
 {
 	echo "$(grep -cE '^  (CC|AS|CC \[M\]) ' "$1" || true) objects"
-}
-
-# watch PID WHAT COMMAND...: say how far a process in the background is, with
-# the line that COMMAND prints; ends with the status of the process
-watch()
-{
-	local pid=$1 what=$2 start=$SECONDS shown=$SECONDS every=30
-
-	shift 2
-	[ ! -t 1 ] || every=2
-	while kill -0 "$pid" 2>/dev/null; do
-		if ((SECONDS - shown >= every)); then
-			if [ -t 1 ]; then
-				printf '\r\033[K%s: %s, %s ' "$what" "$("$@")" "$(elapsed "$start")"
-			else
-				echo "$what: $("$@"), $(elapsed "$start")"
-			fi
-			shown=$SECONDS
-		fi
-		sleep 0.5
-	done
-	[ ! -t 1 ] || printf '\r\033[K'
-	wait "$pid"
 }
 
 # stop_process PID: with all that it has started

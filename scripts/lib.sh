@@ -28,3 +28,26 @@ elapsed()
 
 	printf '%dm%02ds' $((t / 60)) $((t % 60))
 }
+
+# watch PID WHAT COMMAND...: say how far a process in the background is, with
+# the line that COMMAND prints; ends with the status of the process
+watch()
+{
+	local pid=$1 what=$2 start=$SECONDS shown=$SECONDS every=30
+
+	shift 2
+	[ ! -t 1 ] || every=2
+	while kill -0 "$pid" 2>/dev/null; do
+		if ((SECONDS - shown >= every)); then
+			if [ -t 1 ]; then
+				printf '\r\033[K%s: %s, %s ' "$what" "$("$@")" "$(elapsed "$start")"
+			else
+				echo "$what: $("$@"), $(elapsed "$start")"
+			fi
+			shown=$SECONDS
+		fi
+		sleep 0.5
+	done
+	[ ! -t 1 ] || printf '\r\033[K'
+	wait "$pid"
+}
