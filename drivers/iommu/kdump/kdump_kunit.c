@@ -3162,10 +3162,6 @@ static void seq_rule(struct seq *s, enum seq_kind kind, struct seq_dev *d,
 		s->broken = false;
 		break;
 	case SEQ_TYPE:
-		/* It may have that type already */
-		if (seq_any(s)->iommu_group->default_domain->type ==
-		    IOMMU_DOMAIN_DMA)
-			break;
 		if (s->state == KDUMP_CARRYING) {
 			s->state = KDUMP_RELEASED;
 			s->pending = false;
