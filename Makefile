@@ -21,7 +21,7 @@ RIG := scripts/rig.sh
 .NOTPARALLEL:
 
 LOCKED := setup tree pull status kernel kernel-mainline demo compare check \
-	  check-tools mutate fuzz series lint matrix bisect-check regress bases clean
+	  check-tools mutate fuzz bench series lint matrix bisect-check regress bases clean
 # The KUnit tests come with a script of their own.
 LOCKED += $(patsubst scripts/%.sh,%,$(wildcard scripts/kunit.sh))
 .PHONY: help apply unapply kunit $(LOCKED)
@@ -83,6 +83,10 @@ mutate: tree-keep ## break the code on purpose, one line at a time: MUTANTS=patt
 
 fuzz: tree-keep ## corrupted tables in any number: N=number, SEED=n to repeat a run
 	@scripts/fuzz.sh
+
+# Its kernels are its own: all alike but for one option.
+bench: tree-keep ## what it costs: a table, out/bench.json, a picture; PARTS=, PAIRS=
+	@scripts/bench.sh
 
 check: setup ## run every test there is
 	@scripts/check.sh

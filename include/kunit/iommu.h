@@ -12,13 +12,13 @@ struct device;
 struct kunit;
 struct kunit_iommu;
 
-/* Requester IDs go from 0 to this - 1 */
+/* Requester IDs go from 0 to this - 1, if a test does not ask for more */
 #define KUNIT_IOMMU_NUM_RIDS	32
 
 /* Requester IDs that one device may have */
 #define KUNIT_IOMMU_DEV_RIDS	2
 
-/* Domain IDs go from 1 to this */
+/* Domain IDs go from 1 to this, if a test does not ask for more */
 #define KUNIT_IOMMU_MAX_ID	255
 
 /**
@@ -78,6 +78,10 @@ enum kunit_iommu_step {
  * @pci: its devices are PCI devices, with a configuration space. Only one such
  *       IOMMU at a time can be registered.
  * @off: it does not translate before it is registered
+ * @singletons: each device is alone in its group and with its requester IDs. With
+ *              thousands of devices this saves looking for others.
+ * @num_rids: number of requester IDs, 0 for KUNIT_IOMMU_NUM_RIDS
+ * @max_id: highest domain ID, 0 for KUNIT_IOMMU_MAX_ID
  * @def_domain_type: what the driver insists on for default domains, or 0
  * @step: called after each thing that the driver does to hardware, to do DMA at
  *        that moment, for example. In any context, must not sleep.
@@ -87,6 +91,9 @@ struct kunit_iommu_config {
 	enum kunit_iommu_format format;
 	bool pci;
 	bool off;
+	bool singletons;
+	u32 num_rids;
+	u16 max_id;
 	unsigned int def_domain_type;
 	void (*step)(struct kunit_iommu *iommu, enum kunit_iommu_step step);
 	void *priv;

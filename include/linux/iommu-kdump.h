@@ -145,6 +145,8 @@ void iommu_kdump_forget_refused(struct iommu_kdump_refused *refused);
 /* For &iommu_ops.reserve_old_iova */
 int iommu_kdump_report_mapping(struct iommu_kdump_report *report, u64 iova,
 			       phys_addr_t phys, u64 size, int prot);
+int iommu_kdump_report_pages(struct iommu_kdump_report *report, u64 iova,
+			     const u64 *phys, unsigned int nr, int prot);
 int iommu_kdump_report_bad(struct iommu_kdump_report *report, u64 iova,
 			   u64 size);
 int iommu_kdump_report_table(struct iommu_kdump_report *report);

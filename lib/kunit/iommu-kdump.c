@@ -57,7 +57,7 @@ int kunit_iommu_take_over(struct kunit_iommu *iommu)
 	struct kunit_iommu_old *old = kunit_iommu_old(iommu);
 	u32 rid;
 
-	for (rid = 0; rid < KUNIT_IOMMU_NUM_RIDS; rid++) {
+	for (rid = 0; rid < old->num_rids; rid++) {
 		struct kunit_iommu_entry *entry = &old->entries[rid];
 		struct iommu_kdump_tables tables = {};
 		int ret = -EUCLEAN;

@@ -14,11 +14,13 @@ struct device;
 /**
  * struct kunit_iommu_old - what the driver keeps of a crashed kernel
  * @entries: its context entries, as far as hardware uses them still
+ * @num_rids: number of them
  * @ids: their domain IDs
  * @refused: those that could not be taken over for want of memory
  */
 struct kunit_iommu_old {
-	struct kunit_iommu_entry entries[KUNIT_IOMMU_NUM_RIDS];
+	struct kunit_iommu_entry *entries;
+	u32 num_rids;
 	struct iommu_kdump_ids ids;
 	struct iommu_kdump_refused refused;
 };

@@ -114,9 +114,9 @@ struct kunit_iommu {
 	/* The hardware. The lock stands for its atomicity. */
 	spinlock_t lock;
 	bool translating;
-	struct kunit_iommu_entry entries[KUNIT_IOMMU_NUM_RIDS];
-	struct kunit_iommu_entry context_cache[KUNIT_IOMMU_NUM_RIDS];
-	DECLARE_BITMAP(context_cached, KUNIT_IOMMU_NUM_RIDS);
+	struct kunit_iommu_entry *entries;
+	struct kunit_iommu_entry *context_cache;
+	unsigned long *context_cached;
 	DECLARE_HASHTABLE(iotlb, 8);
 
 	/* What the driver has found when it took over from a crashed kernel */
@@ -350,7 +350,7 @@ int kunit_iommu_dma(struct kunit_iommu *iommu, u32 rid, dma_addr_t iova,
 	struct iotlb_entry *cached;
 	u64 pfn, prot;
 
-	if (rid >= KUNIT_IOMMU_NUM_RIDS)
+	if (rid >= iommu->config.num_rids)
 		return -EFAULT;
 
 	guard(spinlock_irqsave)(&iommu->lock);
@@ -495,6 +495,8 @@ static bool rid_is_shared(struct kunit_iommu_device *kdev, u32 rid)
 	struct kunit_iommu_device *pos;
 	unsigned int i;
 
+	if (kdev->iommu->config.singletons)
+		return false;
 	list_for_each_entry(pos, &kdev->iommu->devices, node) {
 		if (pos == kdev || !pos->attached)
 			continue;
@@ -710,7 +712,7 @@ static struct iommu_domain *domain_alloc_paging(struct device *dev)
 	kdomain = kzalloc_obj(*kdomain);
 	if (!kdomain)
 		return ERR_PTR(-ENOMEM);
-	ret = ida_alloc_range(&iommu->domain_ids, 1, KUNIT_IOMMU_MAX_ID,
+	ret = ida_alloc_range(&iommu->domain_ids, 1, iommu->config.max_id,
 			      GFP_KERNEL);
 	if (ret < 0)
 		goto err_free;
@@ -795,7 +797,7 @@ static int take_over(struct kunit_iommu *iommu)
 	};
 	u32 rid;
 
-	for (rid = 0; rid < KUNIT_IOMMU_NUM_RIDS; rid++)
+	for (rid = 0; rid < iommu->config.num_rids; rid++)
 		write_entry(iommu, rid, &blocked);
 	return 0;
 }
@@ -830,6 +832,8 @@ static struct iommu_group *device_group(struct device *dev)
 {
 	struct kunit_iommu_device *kdev = to_kdev(dev), *pos;
 
+	if (kdev->iommu->config.singletons)
+		return iommu_group_alloc();
 	list_for_each_entry(pos, &kdev->iommu->devices, node) {
 		struct iommu_group *group;
 
@@ -1170,7 +1174,9 @@ static void unregister_iommu(struct kunit_iommu *iommu)
 
 static void init_old(struct kunit_iommu *iommu)
 {
-	memset(&iommu->old, 0, sizeof(iommu->old));
+	memset(iommu->old.entries, 0,
+	       iommu->config.num_rids * sizeof(*iommu->old.entries));
+	memset(&iommu->old.refused, 0, sizeof(iommu->old.refused));
 	iommu_kdump_ids_init(&iommu->old.ids, &iommu->domain_ids);
 }
 
@@ -1212,12 +1218,41 @@ void kunit_iommu_reset(struct kunit_iommu *iommu)
 	iommu->translating = !config.off;
 	memset(&iommu->stats, 0, sizeof(iommu->stats));
 	memset(&iommu->iommu_dev, 0, sizeof(iommu->iommu_dev));
-	memset(iommu->entries, 0, sizeof(iommu->entries));
-	bitmap_zero(iommu->context_cached, KUNIT_IOMMU_NUM_RIDS);
+	memset(iommu->entries, 0, config.num_rids * sizeof(*iommu->entries));
+	bitmap_zero(iommu->context_cached, config.num_rids);
 	init_old(iommu);
 	iommu->config = config;
 }
 EXPORT_SYMBOL_GPL(kunit_iommu_reset);
+
+static void free_hardware(struct kunit_iommu *iommu)
+{
+	kvfree(iommu->entries);
+	kvfree(iommu->context_cache);
+	kvfree(iommu->old.entries);
+	bitmap_free(iommu->context_cached);
+}
+
+static int alloc_hardware(struct kunit_iommu *iommu)
+{
+	struct kunit_iommu_config *config = &iommu->config;
+
+	if (!config->num_rids)
+		config->num_rids = KUNIT_IOMMU_NUM_RIDS;
+	if (!config->max_id)
+		config->max_id = KUNIT_IOMMU_MAX_ID;
+	iommu->entries = kvzalloc_objs(*iommu->entries, config->num_rids);
+	iommu->context_cache = kvzalloc_objs(*iommu->context_cache,
+					     config->num_rids);
+	iommu->old.num_rids = config->num_rids;
+	iommu->old.entries = kvzalloc_objs(*iommu->old.entries,
+					   config->num_rids);
+	iommu->context_cached = bitmap_zalloc(config->num_rids, GFP_KERNEL);
+	if (!iommu->entries || !iommu->context_cache || !iommu->old.entries ||
+	    !iommu->context_cached)
+		return -ENOMEM;
+	return 0;
+}
 
 static void destroy(void *data)
 {
@@ -1230,6 +1265,7 @@ static void destroy(void *data)
 	bus_unregister(&iommu->bus);
 	root_device_unregister(iommu->hwdev);
 	kfree(iommu->bus.name);
+	free_hardware(iommu);
 	kfree(iommu);
 }
 
@@ -1262,6 +1298,8 @@ struct kunit_iommu *kunit_iommu_create(struct kunit *test,
 	if (config)
 		iommu->config = *config;
 	iommu->translating = !iommu->config.off;
+	if (alloc_hardware(iommu))
+		goto err_free;
 	spin_lock_init(&iommu->lock);
 	hash_init(iommu->iotlb);
 	ida_init(&iommu->domain_ids);
@@ -1313,6 +1351,7 @@ err_hwdev:
 	root_device_unregister(iommu->hwdev);
 err_free:
 	kfree(iommu->bus.name);
+	free_hardware(iommu);
 	kfree(iommu);
 	return ERR_PTR(ret);
 }
@@ -1397,7 +1436,7 @@ struct device *kunit_iommu_add_device(struct kunit_iommu *iommu,
 	if (!num_rids || num_rids > KUNIT_IOMMU_DEV_RIDS)
 		return ERR_PTR(-EINVAL);
 	for (i = 0; i < num_rids; i++)
-		if (rids[i] >= KUNIT_IOMMU_NUM_RIDS)
+		if (rids[i] >= iommu->config.num_rids)
 			return ERR_PTR(-EINVAL);
 
 	kdev = kzalloc_obj(*kdev);

@@ -238,6 +238,9 @@ struct take_over_stats {
 	unsigned int entries;
 	unsigned int refused;
 	unsigned int pasids;
+	unsigned int vapics;
+	/* Interrupts may go to virtual APICs */
+	bool guest_mode;
 };
 
 static bool __init only_pasid_0(const struct dev_table_entry *dte)
@@ -302,12 +305,44 @@ static int __init drop_pasids(struct dev_table_entry *dte,
 }
 
 /*
+ * Section 2.2.5.2: for an interrupt in guest mode the IOMMU writes to the backing
+ * page of a virtual APIC. The virtual machine is gone, its memory need not be.
+ */
+static bool __init vapics_are_old(u64 table, u64 size)
+{
+	const struct irte_ga *page = NULL;
+	u64 at, end = table + size;
+	bool old = true;
+
+	for (at = table; at < end && old; at += sizeof(*page)) {
+		union irte_ga_lo lo;
+		union irte_ga_hi hi;
+
+		if (!page)
+			page = iommu_kdump_map_old(ALIGN_DOWN(at, SZ_4K));
+		if (IS_ERR(page))
+			return false;
+		lo.val = READ_ONCE(page[at % SZ_4K / sizeof(*page)].lo.val);
+		hi.val = READ_ONCE(page[at % SZ_4K / sizeof(*page)].hi.val);
+		if (lo.fields_vapic.valid && lo.fields_vapic.guest_mode)
+			old = old_page(__sme_clr((u64)hi.fields.ga_root_ptr << 12));
+		if (!old || IS_ALIGNED(at + sizeof(*page), SZ_4K) ||
+		    at + sizeof(*page) == end) {
+			iommu_kdump_unmap_old(page);
+			page = NULL;
+		}
+	}
+	return old;
+}
+
+/*
  * Section 2.2.5: interrupts are remapped on their own, whatever V and TV say. An
  * interrupt remapping table that is not in old memory stays away: with IV = 1
  * and IntCtl = 0, as the new entry has them, fixed interrupts are aborted.
  */
 static void __init copy_interrupts(const struct dev_table_entry *old,
-				   struct dev_table_entry *new)
+				   struct dev_table_entry *new,
+				   struct take_over_stats *stats)
 {
 	u64 irq = old->data[2];
 	u64 table = __sme_clr(irq) & DTE_IRQ_PHYS_ADDR_MASK;
@@ -319,10 +354,17 @@ static void __init copy_interrupts(const struct dev_table_entry *old,
 
 	/* An entry has 4 or 16 bytes: the larger table must be old memory */
 	if ((irq & DTE_IRQ_REMAP_ENABLE) &&
-	    (irq & DTE_IRQ_REMAP_INTCTL_MASK) == DTE_IRQ_REMAP_INTCTL &&
-	    (len_lg2 > DTE_INTTABLEN_VALUE_2K ||
-	     !iommu_kdump_is_old_ram(table, 16ULL << len_lg2)))
-		return;
+	    (irq & DTE_IRQ_REMAP_INTCTL_MASK) == DTE_IRQ_REMAP_INTCTL) {
+		u64 size = sizeof(struct irte_ga) << len_lg2;
+
+		if (len_lg2 > DTE_INTTABLEN_VALUE_2K ||
+		    !iommu_kdump_is_old_ram(table, size))
+			return;
+		if (stats->guest_mode && !vapics_are_old(table, size)) {
+			stats->vapics++;
+			return;
+		}
+	}
 	new->data[2] &= ~DTE_DATA2_INTR_MASK;
 	new->data[2] |= irq & DTE_DATA2_INTR_MASK;
 }
@@ -346,7 +388,7 @@ static void __init copy_entry(struct amd_iommu_pci_seg *pci_seg, u32 devid,
 	for (i = 0; i < ARRAY_SIZE(dte.data); i++)
 		dte.data[i] = READ_ONCE(old->data[i]);
 
-	copy_interrupts(&dte, new);
+	copy_interrupts(&dte, new, stats);
 
 	ret = decode(&dte, false, &tables);
 	if (!ret && tables.type == IOMMU_KDUMP_BLOCKED)
@@ -388,6 +430,9 @@ static void __init copy_table(struct amd_iommu *iommu, bool first,
 	unsigned int lost = 0;
 	u32 devid;
 
+	stats->guest_mode = readq(iommu->mmio_base + MMIO_CONTROL_OFFSET) &
+			    BIT_ULL(CONTROL_GAM_EN);
+
 	for (devid = 0; devid < nr; devid++) {
 		struct amd_iommu *owner = pci_seg->rlookup_table[devid];
 
@@ -413,6 +458,9 @@ static void __init copy_table(struct amd_iommu *iommu, bool first,
 		pr_warn("IOMMU%d: %u of %zu pages of the device table at %#llx cannot be read: their devices are blocked\n",
 			iommu->index, lost,
 			DIV_ROUND_UP((size_t)nr, ENTRIES_PER_PAGE), phys);
+	if (stats->vapics)
+		pr_warn("IOMMU%d: interrupts of %u requester IDs refused, their virtual APICs are not in the crashed kernel's memory\n",
+			iommu->index, stats->vapics);
 	pr_info("IOMMU%d: %u requester IDs inherited, %u refused and blocked, PASIDs of %u blocked\n",
 		iommu->index, stats->entries, stats->refused, stats->pasids);
 }

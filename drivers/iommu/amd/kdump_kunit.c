@@ -826,6 +826,56 @@ static void __init test_no_irq_remap(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, stats.entries, 1);
 }
 
+/* Section 2.2.5.2: where the interrupts of a guest go */
+static void __init test_guest_interrupts(struct kunit *test)
+{
+	static const struct {
+		bool guest_mode;
+		u64 lo;
+		u64 root;
+		bool copied;
+	} irtes[] = {
+		{ true, BIT(7) | 1, OLD(OLD_GUEST_ROOT), true },
+		{ true, BIT(7) | 1, SOME_MMIO, false },
+		{ true, BIT(7) | 1, OLD(OLD_PAGES), false },
+		{ true, BIT(7) | 1, 0, false },
+		{ true, BIT(7) | 1, GENMASK_ULL(51, 12), false },
+		/* Not valid, not in guest mode, no guest mode at all */
+		{ true, BIT(7), SOME_MMIO, true },
+		{ true, 1, SOME_MMIO, true },
+		{ false, BIT(7) | 1, SOME_MMIO, true },
+	};
+	/* The table that fill_table() sets has 512 entries of 16 bytes */
+	static const unsigned int at[] = { 0, 1, 255, 256, 511 };
+	unsigned int i, j;
+
+	start_old_kernel(test);
+	for (i = 0; i < ARRAY_SIZE(irtes); i++) {
+		for (j = 0; j < ARRAY_SIZE(at); j++) {
+			struct take_over_stats stats = {
+				.guest_mode = irtes[i].guest_mode,
+			};
+			u64 *irte = old_kernel.mem[OLD_IRQ] + at[j] * 2;
+
+			irte[0] = irtes[i].lo;
+			irte[1] = irtes[i].root | 0x31;
+			reset_table();
+			copy_entry(old_kernel.seg, HOST, (void *)old_dte(HOST),
+				   &stats);
+			KUNIT_EXPECT_EQ_MSG(test, stats.vapics, !irtes[i].copied,
+					    "entry %u at %u", i, at[j]);
+			KUNIT_EXPECT_EQ_MSG(test,
+					    old_kernel.seg->dev_table[HOST].data[2],
+					    irtes[i].copied ? old_dte(HOST)[2] : 1,
+					    "entry %u at %u", i, at[j]);
+			/* DMA goes on whatever happens to interrupts */
+			KUNIT_EXPECT_EQ(test, stats.entries, 1);
+			irte[0] = 0;
+			irte[1] = 0;
+		}
+	}
+}
+
 /* Which part of which table is copied */
 
 static struct amd_iommu *__init new_iommu(struct kunit *test, u64 base)
@@ -960,6 +1010,7 @@ static struct kunit_case __refdata amd_kdump_test_cases[] = {
 	KUNIT_CASE(test_capabilities),
 	KUNIT_CASE(test_corrupt_table),
 	KUNIT_CASE(test_no_irq_remap),
+	KUNIT_CASE(test_guest_interrupts),
 	KUNIT_CASE(test_base_register),
 	KUNIT_CASE(test_owners),
 	KUNIT_CASE(test_domain_ids),

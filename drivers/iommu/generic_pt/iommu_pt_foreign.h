@@ -20,6 +20,9 @@
  *   pt_foreign_lower_level(pts)
  *       Optional: level of the table that a table entry points to, for formats
  *       that can skip levels.
+ *   pt_foreign_step(isz_lg2)
+ *       Optional: what is added to a leaf to get the same leaf isz_lg2 further in
+ *       memory, for formats whose entries do not hold the address as it is.
  */
 #ifndef __GENERIC_PT_IOMMU_PT_FOREIGN_H
 #define __GENERIC_PT_IOMMU_PT_FOREIGN_H
@@ -37,6 +40,87 @@ static inline unsigned int pt_foreign_lower_level(const struct pt_state *pts)
 }
 #endif
 
+/* What the same leaf one item further has more than this one */
+#ifndef pt_foreign_step
+static inline u64 pt_foreign_step(unsigned int isz_lg2)
+{
+	return log2_to_int(isz_lg2);
+}
+#endif
+
+/* Items further on in the table, for comparing: faster than loading them all */
+static u64 NS(foreign_peek)(const struct pt_state *pts, unsigned int num)
+{
+	if (sizeof(u32) == PT_ITEM_WORD_SIZE)
+		return READ_ONCE(pt_cur_table(pts, u32)[pts->index + num]);
+	return READ_ONCE(pt_cur_table(pts, u64)[pts->index + num]);
+}
+
+/*
+ * Leaves from @pts on that are the same but for the address, which goes on from one
+ * to the next: they are reported as one. Most tables consist of such runs.
+ */
+static unsigned int NS(foreign_run)(struct pt_state *pts,
+				    unsigned int num_items, pt_oaddr_t oa)
+{
+	unsigned int isz_lg2 = pt_table_item_lg2sz(pts);
+	u64 step = pt_foreign_step(isz_lg2), next = pts->entry;
+	unsigned int index = pts->index, num;
+	pt_oaddr_t room;
+
+	/* The upper half of a sign extended format is elsewhere */
+	if (pts_feature(pts, PT_FEAT_SIGN_EXTEND) &&
+	    pts->level == pts->range->top_level && index < num_items / 2)
+		num_items /= 2;
+	/* The address must not grow into the bits above it */
+	room = oalog2_div(oalog2_to_max_int(pts->range->common->max_oasz_lg2) -
+			  oa, isz_lg2);
+	num_items = min_t(u64, num_items - index, (u64)room + 1);
+	for (num = 1; num < num_items; num++) {
+		next += step;
+		if (NS(foreign_peek)(pts, num) != next)
+			break;
+	}
+	return num;
+}
+
+/*
+ * Smallest pages from @pts on that are the same but for the address, which may be
+ * anything: they are reported together. Ends where a run begins.
+ */
+static noinline_for_stack int
+NS(foreign_pages)(struct pt_state *pts, struct iommu_kdump_report *report,
+		  pt_vaddr_t va, unsigned int num_items, pt_oaddr_t oa,
+		  unsigned int prot)
+{
+	u64 step = pt_foreign_step(PT_GRANULE_LG2SZ), first = pts->entry;
+	unsigned int shift = PT_GRANULE_LG2SZ - ilog2(step);
+	u64 mask, base, last = first;
+	unsigned int num;
+	u64 pages[64];
+
+	mask = oalog2_div(oalog2_to_max_int(pts->range->common->max_oasz_lg2),
+			  PT_GRANULE_LG2SZ) * step;
+	base = oa - ((first & mask) << shift);
+	num_items = min_t(unsigned int, num_items - pts->index,
+			  ARRAY_SIZE(pages));
+	pages[0] = oa;
+	for (num = 1; num < num_items; num++) {
+		u64 entry = NS(foreign_peek)(pts, num);
+
+		if ((entry ^ first) & ~mask)
+			break;
+		if (entry == last + step) {
+			num--;
+			break;
+		}
+		last = entry;
+		pages[num] = base + ((entry & mask) << shift);
+	}
+	pts->index += num - 1;
+	return iommu_kdump_report_pages(report, va, pages, num, prot);
+}
+
 /*
  * A leaf is taken item by item: the items of a contiguous entry are copies of
  * each other only if nobody has written over one of them, and hardware uses the
@@ -44,12 +128,14 @@ static inline unsigned int pt_foreign_lower_level(const struct pt_state *pts)
  */
 static int NS(foreign_leaf)(struct pt_state *pts,
 			    struct iommu_kdump_report *report, pt_vaddr_t va,
-			    unsigned int prot)
+			    unsigned int num_items, unsigned int prot)
 {
 	unsigned int isz_lg2 = pt_table_item_lg2sz(pts);
 	unsigned int contig_lg2 = pt_entry_num_contig_lg2(pts);
 	unsigned int lg2sz = isz_lg2 + contig_lg2;
+	unsigned int num = 1;
 	pt_oaddr_t oa;
+	int ret;
 
 	if (!pt_can_have_leaf(pts) || contig_lg2 > pt_num_items_lg2(pts) ||
 	    lg2sz >= PT_VADDR_MAX_LG2 ||
@@ -61,10 +147,17 @@ static int NS(foreign_leaf)(struct pt_state *pts,
 	    oalog2_div(oa, pts->range->common->max_oasz_lg2))
 		return iommu_kdump_report_bad(report, va, log2_to_int(isz_lg2));
 
-	oa += oalog2_mul(log2_mod_t(unsigned int, pts->index, contig_lg2),
-			 isz_lg2);
-	return iommu_kdump_report_mapping(report, va, oa, log2_to_int(isz_lg2),
-					  prot);
+	if (contig_lg2)
+		oa += oalog2_mul(log2_mod_t(unsigned int, pts->index,
+					    contig_lg2), isz_lg2);
+	else
+		num = NS(foreign_run)(pts, num_items, oa);
+	if (num == 1 && isz_lg2 == PT_GRANULE_LG2SZ && !contig_lg2)
+		return NS(foreign_pages)(pts, report, va, num_items, oa, prot);
+	ret = iommu_kdump_report_mapping(report, va, oa, log2_mul(num, isz_lg2),
+					 prot);
+	pts->index += num - 1;
+	return ret;
 }
 
 static int NS(foreign_table)(struct pt_range *range,
@@ -133,7 +226,7 @@ static int NS(foreign_table)(struct pt_range *range,
 			ret = iommu_kdump_report_bad(report, item_va,
 						     log2_to_int(isz_lg2));
 		} else if (item_prot & (IOMMU_READ | IOMMU_WRITE)) {
-			ret = NS(foreign_leaf)(&pts, report, item_va,
+			ret = NS(foreign_leaf)(&pts, report, item_va, num_items,
 					       item_prot);
 		}
 		if (ret)

@@ -119,6 +119,17 @@ static int foreign_report_mapping(struct iommu_kdump_report *report, u64 iova,
 	return 0;
 }
 
+static int foreign_report_pages(struct iommu_kdump_report *report, u64 iova,
+				const u64 *phys, unsigned int nr, int prot)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		foreign_report_mapping(report, iova + i * SZ_4K, phys[i], SZ_4K,
+				       prot);
+	return 0;
+}
+
 static void foreign_stop(void *data)
 {
 	iommu_kdump_set_oldmem_ops(NULL);
@@ -136,6 +147,8 @@ static struct foreign_log *foreign_start(struct kunit *test)
 			kunit_add_action_or_reset(test, foreign_stop, NULL), 0);
 	kunit_activate_static_stub(test, iommu_kdump_report_mapping,
 				   foreign_report_mapping);
+	kunit_activate_static_stub(test, iommu_kdump_report_pages,
+				   foreign_report_pages);
 	kunit_activate_static_stub(test, iommu_kdump_report_bad,
 				   foreign_report_bad);
 	kunit_activate_static_stub(test, iommu_kdump_report_table,
@@ -641,6 +654,17 @@ static int corrupt_report_mapping(struct iommu_kdump_report *report, u64 iova,
 	return 0;
 }
 
+static int corrupt_report_pages(struct iommu_kdump_report *report, u64 iova,
+				const u64 *phys, unsigned int nr, int prot)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		corrupt_report_mapping(report, iova + i * SZ_4K, phys[i], SZ_4K,
+				       prot);
+	return 0;
+}
+
 static int corrupt_do_walk(void)
 {
 	struct kunit_iommu_priv *priv = corrupt.test->priv;
@@ -838,6 +862,8 @@ static void test_foreign_corrupt(struct kunit *test)
 			kunit_add_action_or_reset(test, corrupt_stop, NULL), 0);
 	kunit_activate_static_stub(test, iommu_kdump_report_mapping,
 				   corrupt_report_mapping);
+	kunit_activate_static_stub(test, iommu_kdump_report_pages,
+				   corrupt_report_pages);
 	kunit_activate_static_stub(test, iommu_kdump_report_bad,
 				   corrupt_report_bad);
 	kunit_activate_static_stub(test, iommu_kdump_report_table,

@@ -26,6 +26,7 @@
 #include <linux/pci.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/xarray.h>
 
 #include <kunit/static_stub.h>
 #include <kunit/visibility.h>
@@ -46,9 +47,8 @@
 /* Drivers that are built in have had their turn by then */
 #define CHECK_DELAY	(2 * HZ)
 
-/* All struct iommu_kdump_group, whatever their state */
-static LIST_HEAD(kdump_groups);
-static DEFINE_MUTEX(kdump_groups_lock);
+/* All struct iommu_kdump_group, whatever their state, by the number of the group */
+static DEFINE_XARRAY(kdump_groups);
 
 static bool kdump_inherit __ro_after_init = true;
 static unsigned int kdump_grace __ro_after_init = GRACE_DEFAULT;
@@ -273,10 +273,11 @@ static struct iommu_kdump_group *get_kdump_group(struct iommu_group *group)
 	kg->group = group;
 	INIT_LIST_HEAD(&kg->devs);
 	INIT_DELAYED_WORK(&kg->release_work, release_work);
+	if (xa_err(xa_store(&kdump_groups, group->id, kg, KDUMP_GFP))) {
+		kfree(kg);
+		return NULL;
+	}
 	group->kdump = kg;
-	mutex_lock(&kdump_groups_lock);
-	list_add_tail(&kg->node, &kdump_groups);
-	mutex_unlock(&kdump_groups_lock);
 	return kg;
 }
 
@@ -384,9 +385,8 @@ void iommu_kdump_free(struct iommu_group *group)
 
 	if (!kg)
 		return;
-	mutex_lock(&kdump_groups_lock);
-	list_del(&kg->node);
-	mutex_unlock(&kdump_groups_lock);
+	/* The number may belong to another group already */
+	xa_cmpxchg(&kdump_groups, group->id, kg, NULL, 0);
 	kfree(kg);
 }
 
@@ -548,28 +548,28 @@ static void check_group(struct iommu_group *group)
  *
  * Context: May sleep. Called without the mutex of any group.
  *
- * Return: the group with the next higher number, with a reference; NULL at the end.
+ * Return: the group with the next higher number, NULL at the end. To be put with
+ * kobject_put() on its kobj.
  */
 struct iommu_group *iommu_kdump_next_group(int *id)
 {
-	guard(mutex)(&kdump_groups_lock);
+	struct iommu_kdump_group *kg;
+	unsigned long index;
 
-	for (;;) {
-		struct iommu_group *group = NULL;
-		struct iommu_kdump_group *kg;
-
-		list_for_each_entry(kg, &kdump_groups, node) {
-			if (kg->group->id > *id &&
-			    (!group || kg->group->id < group->id))
-				group = kg->group;
+	xa_lock(&kdump_groups);
+	xa_for_each_start(&kdump_groups, index, kg, *id + 1) {
+		*id = index;
+		/*
+		 * The last reference may be gone already. devices_kobj, which is
+		 * what users of a group hold, may even be freed.
+		 */
+		if (kobject_get_unless_zero(&kg->group->kobj)) {
+			xa_unlock(&kdump_groups);
+			return kg->group;
 		}
-		if (!group)
-			return NULL;
-		*id = group->id;
-		/* The last reference may be gone already */
-		if (kobject_get_unless_zero(group->devices_kobj))
-			return group;
 	}
+	xa_unlock(&kdump_groups);
+	return NULL;
 }
 
 VISIBLE_IF_KUNIT void iommu_kdump_check_driverless(void)
@@ -579,7 +579,7 @@ VISIBLE_IF_KUNIT void iommu_kdump_check_driverless(void)
 
 	while ((group = iommu_kdump_next_group(&id))) {
 		check_group(group);
-		iommu_group_put(group);
+		kobject_put(&group->kobj);
 		cond_resched();
 	}
 }
@@ -615,7 +615,7 @@ VISIBLE_IF_KUNIT int iommu_kdump_out_of_memory(struct notifier_block *nb,
 			}
 			mutex_unlock(&group->mutex);
 		}
-		iommu_group_put(group);
+		kobject_put(&group->kobj);
 	}
 	return NOTIFY_OK;
 }

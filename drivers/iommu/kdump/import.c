@@ -21,11 +21,12 @@
 #include <linux/ktime.h>
 #include <linux/limits.h>
 #include <linux/list.h>
-#include <linux/math64.h>
+#include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/overflow.h>
 #include <linux/pci.h>
 #include <linux/sched.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/sort.h>
 
@@ -51,6 +52,9 @@
 
 #define MAX_WINDOWS	32
 
+/* Of a page table, the top one left out: it is there from the start */
+#define MAX_LEVELS	5
+
 /**
  * struct iommu_kdump_report - takes the mappings of one old table
  * @kg: the group that they belong to
@@ -67,6 +71,11 @@
  * @max_tables: tables that a walk may read
  * @seen_tables: tables that this walk has read
  * @budget: page table pages that may still be allocated
+ * @paid: last table of each level, from the leaf tables up, that was charged
+ * @plain_first: IOVA from which on there is no reserved region
+ * @plain_last: IOVA up to which there is none
+ * @ram_first: physical address from which on there is RAM of the crashed kernel
+ * @ram_last: physical address up to which there is
  * @identity: take everything that is not the crash kernel's memory
  * @again: not the first table of the group, mappings may be there already
  * @dry: only check
@@ -98,6 +107,11 @@ struct iommu_kdump_report {
 	u64 max_tables;
 	u64 seen_tables;
 	u64 budget;
+	u64 paid[MAX_LEVELS];
+	u64 plain_first;
+	u64 plain_last;
+	u64 ram_first;
+	u64 ram_last;
 	bool identity;
 	bool again;
 	bool dry;
@@ -112,9 +126,43 @@ struct iommu_kdump_report {
 	u64 batch[BATCH_LEAVES];
 };
 
-/* Account for page table pages that the next mapping may need */
-static bool charge(struct iommu_kdump_report *report, u64 pages)
+/*
+ * Account for the page table pages that the next mapping may need. Mappings come in
+ * ascending order, so at each level only the last table can be there already.
+ */
+static bool charge(struct iommu_kdump_report *report, u64 iova, u64 size,
+		   bool large, phys_addr_t phys)
 {
+	unsigned int shift = __ffs64(report->granule), level;
+	u64 last = iova + size - 1, pages = 0;
+
+	for (level = 0; level < MAX_LEVELS; level++) {
+		u64 lo, hi, span;
+		bool head, tail;
+
+		shift += ilog2(BATCH_LEAVES);
+		if (!(report->last >> shift))
+			break;
+		span = BIT_ULL(shift);
+		lo = iova >> shift;
+		hi = last >> shift;
+		head = !IS_ALIGNED(iova, span);
+		tail = !IS_ALIGNED(last + 1, span);
+		if (large && (report->domain->pgsize_bitmap & span) &&
+		    IS_ALIGNED(iova ^ phys, span)) {
+			/* What is complete becomes one leaf */
+			pages += lo == hi ? head || tail : head + tail;
+		} else {
+			pages += hi - lo + 1;
+			head = true;
+			tail = true;
+		}
+		if ((head || (tail && lo == hi)) && lo == report->paid[level])
+			pages--;
+		if (tail || (head && lo == hi))
+			report->paid[level] = hi;
+	}
+
 	if (report->budget < pages) {
 		report->error = -ENOSPC;
 		return false;
@@ -124,24 +172,6 @@ static bool charge(struct iommu_kdump_report *report, u64 pages)
 	return true;
 }
 
-/*
- * Tables of each level at the two ends, and what it takes to map what is between
- * with the largest leaves that fit
- */
-static u64 run_tables(struct iommu_kdump_report *report)
-{
-	u64 span = report->granule * BATCH_LEAVES;
-	u64 pages = 2;
-
-	while (span <= report->run_size &&
-	       (report->domain->pgsize_bitmap & span) &&
-	       IS_ALIGNED(report->run_iova ^ report->run_phys, span)) {
-		span *= BATCH_LEAVES;
-		pages += 2;
-	}
-	return pages + div64_u64(report->run_size, span);
-}
-
 static void flush_batch(struct iommu_kdump_report *report)
 {
 	struct pt_iommu *pt = iommupt_from_domain(report->domain);
@@ -149,7 +179,8 @@ static void flush_batch(struct iommu_kdump_report *report)
 	if (!report->batch_nr)
 		return;
 	if (!report->error) {
-		if (charge(report, 1))
+		if (charge(report, report->batch_iova,
+			   report->batch_nr * report->granule, false, 0))
 			report->error = pt->ops->map_leaves(pt,
 							    report->batch_iova,
 							    report->batch,
@@ -159,28 +190,32 @@ static void flush_batch(struct iommu_kdump_report *report)
 	report->batch_nr = 0;
 }
 
-static void batch_run(struct iommu_kdump_report *report)
+/* Make room in the batch for the page at @iova and those behind it */
+static u64 *batch_at(struct iommu_kdump_report *report, u64 iova)
 {
 	u64 span = report->granule * BATCH_LEAVES;
+	unsigned int i;
+
+	if (report->batch_nr &&
+	    ALIGN_DOWN(iova, span) != ALIGN_DOWN(report->batch_iova, span))
+		flush_batch(report);
+	if (!report->batch_nr)
+		report->batch_iova = iova;
+	i = (iova - report->batch_iova) >> __ffs64(report->granule);
+	while (report->batch_nr < i)
+		report->batch[report->batch_nr++] = 0;
+	return &report->batch[i];
+}
+
+static void batch_run(struct iommu_kdump_report *report)
+{
 	u64 done;
 
 	for (done = 0; done < report->run_size && !report->error;
 	     done += report->granule) {
-		u64 iova = report->run_iova + done;
-		unsigned int i;
-
-		if (report->batch_nr &&
-		    ALIGN_DOWN(iova, span) !=
-			    ALIGN_DOWN(report->batch_iova, span))
-			flush_batch(report);
-		if (!report->batch_nr)
-			report->batch_iova = iova;
-
-		i = (iova - report->batch_iova) >> __ffs64(report->granule);
-		while (report->batch_nr < i)
-			report->batch[report->batch_nr++] = 0;
-		report->batch[report->batch_nr++] =
+		*batch_at(report, report->run_iova + done) =
 			(report->run_phys + done) | report->run_prot;
+		report->batch_nr++;
 	}
 }
 
@@ -191,7 +226,8 @@ static void map_run(struct iommu_kdump_report *report)
 
 	if (report->error)
 		return;
-	if (!charge(report, run_tables(report)))
+	if (!charge(report, report->run_iova, report->run_size, true,
+		    report->run_phys))
 		return;
 
 	if (pt)
@@ -398,6 +434,11 @@ int iommu_kdump_report_mapping(struct iommu_kdump_report *report, u64 iova,
 		return 0;
 	}
 
+	/* Nearly all of them: what has been looked up for the one before holds */
+	if (iova >= report->plain_first && last <= report->plain_last &&
+	    phys >= report->ram_first && phys_last <= report->ram_last)
+		return take(report, iova, phys, size, prot | IOMMU_CACHE);
+
 	while (iova <= last) {
 		struct iommu_resv_region *region;
 		u64 resv_last, step;
@@ -405,6 +446,14 @@ int iommu_kdump_report_mapping(struct iommu_kdump_report *report, u64 iova,
 
 		region = resv_at(report, iova, &resv_last);
 		kind = target(report, phys, &phys_last);
+		if (!region && kind == IOMMU_CACHE && !report->identity) {
+			report->plain_first = iova;
+			report->plain_last = min(resv_last, report->last);
+			/* Ranges that end at the same address are one */
+			report->ram_first = phys_last == report->ram_last ?
+				min(report->ram_first, phys) : phys;
+			report->ram_last = phys_last;
+		}
 		step = min3(last - iova, resv_last - iova, phys_last - phys);
 		/* Reject page by page: a partial page is all rejected */
 		if (step != last - iova)
@@ -446,6 +495,84 @@ int iommu_kdump_report_mapping(struct iommu_kdump_report *report, u64 iova,
 	return 0;
 }
 EXPORT_SYMBOL_GPL(iommu_kdump_report_mapping);
+
+/*
+ * Pages for which holds what has been looked up for the one before: RAM and no
+ * region. Returns how many there are.
+ */
+static unsigned int take_pages(struct iommu_kdump_report *report, u64 iova,
+			       const u64 *phys, unsigned int nr, int prot,
+			       int *ret)
+{
+	u64 first = report->ram_first;
+	u64 last = report->ram_last - (report->granule - 1), *leaf;
+	u64 span = report->granule * BATCH_LEAVES;
+	unsigned int i;
+
+	if (report->granule != SZ_4K || !IS_ALIGNED(iova, report->granule) ||
+	    !iommupt_from_domain(report->domain) || iova < report->next ||
+	    iova < report->plain_first || iova > report->plain_last ||
+	    phys[0] < first || phys[0] > last)
+		return 0;
+	nr = min_t(u64, nr, (report->plain_last - iova + 1) >> ilog2(SZ_4K));
+	nr = min_t(u64, nr, (ALIGN_DOWN(iova, span) + span - iova) >>
+				    ilog2(SZ_4K));
+
+	flush_run(report);
+	leaf = batch_at(report, iova);
+	prot |= IOMMU_CACHE;
+	for (i = 0; i < nr; i++) {
+		if (phys[i] < first || phys[i] > last)
+			break;
+		leaf[i] = phys[i] | prot;
+	}
+	report->batch_nr += i;
+	if (!report->error)
+		report->stats->mapped += (u64)i * SZ_4K;
+	report->next = iova + (u64)i * SZ_4K;
+	*ret = reserve(report, iova, (u64)i * SZ_4K);
+	return i;
+}
+
+/**
+ * iommu_kdump_report_pages() - An IOMMU driver has found pages that are anywhere
+ * @report: as given to &iommu_ops.reserve_old_iova
+ * @iova: IOVA of the first page, not below the end of the last mapping reported
+ * @phys: where each of them points, aligned to a page. Need not be checked.
+ * @nr: elements of @phys
+ * @prot: IOMMU_READ, IOMMU_WRITE, IOMMU_NOEXEC
+ *
+ * The same as iommu_kdump_report_mapping() for each page of 4 KiB, but faster.
+ *
+ * Context: May sleep.
+ *
+ * Return: 0 to go on. On an error the driver must stop and return it.
+ */
+int iommu_kdump_report_pages(struct iommu_kdump_report *report, u64 iova,
+			     const u64 *phys, unsigned int nr, int prot)
+{
+	KUNIT_STATIC_STUB_REDIRECT(iommu_kdump_report_pages, report, iova, phys,
+				   nr, prot);
+
+	while (nr) {
+		int ret = 0;
+		unsigned int taken = take_pages(report, iova, phys, nr, prot,
+						&ret);
+
+		if (!taken) {
+			ret = iommu_kdump_report_mapping(report, iova, *phys,
+							 SZ_4K, prot);
+			taken = 1;
+		}
+		if (ret)
+			return ret;
+		iova += (u64)taken * SZ_4K;
+		phys += taken;
+		nr -= taken;
+	}
+	return 0;
+}
+EXPORT_SYMBOL_GPL(iommu_kdump_report_pages);
 
 /**
  * iommu_kdump_report_bad() - An IOMMU driver has found an entry that cannot be
@@ -585,6 +712,7 @@ static int import_tables(struct iommu_kdump_report *report,
 
 	report->next = 0;
 	report->seen_tables = 0;
+	memset(report->paid, 0xff, sizeof(report->paid));
 	if (kdev->tables.type == IOMMU_KDUMP_IDENTITY)
 		ret = import_identity(report);
 	else
@@ -693,6 +821,7 @@ alloc_report(struct iommu_kdump_group *kg, struct iommu_domain *domain,
 	report->last = domain->geometry.aperture_end;
 	report->max_tables = old_ram_pages();
 	report->budget = iommu_kdump_table_budget();
+	report->plain_first = U64_MAX;
 	INIT_LIST_HEAD(&report->resv);
 	find_windows(report);
 	return report;

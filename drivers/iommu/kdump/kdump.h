@@ -143,7 +143,6 @@ struct iommu_kdump_stats {
 
 /**
  * struct iommu_kdump_group - inheritance of a group
- * @node: in the list of all of them
  * @group: the group; everything below is protected by its mutex
  * @state: where the group is
  * @devs: list of struct iommu_kdump_dev
@@ -155,7 +154,6 @@ struct iommu_kdump_stats {
  * @kept: old IOVAs of the last default domain, for the next one
  */
 struct iommu_kdump_group {
-	struct list_head node;
 	struct iommu_group *group;
 	enum iommu_kdump_state state;
 	struct list_head devs;

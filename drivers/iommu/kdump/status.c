@@ -122,7 +122,7 @@ VISIBLE_IF_KUNIT int iommu_kdump_status_show(struct seq_file *s, void *unused)
 	while ((group = iommu_kdump_next_group(&id))) {
 		scoped_guard(mutex, &group->mutex)
 			show_group(s, group);
-		iommu_group_put(group);
+		kobject_put(&group->kobj);
 	}
 	return 0;
 }
