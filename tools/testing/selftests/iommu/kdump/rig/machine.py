@@ -106,6 +106,15 @@ class Monitor:
         except OSError as error:
             raise Broken(f"QEMU's monitor does not answer: {error}") from None
 
+    def wait_until_gone(self, device, timeout=30):
+        """A device leaves QEMU only when the guest has switched its slot off."""
+        deadline = time.monotonic() + timeout
+        while any(child["name"] == device for child in
+                  self.command("qom-list", path="/machine/peripheral")):
+            if time.monotonic() >= deadline:
+                raise Broken(f"{device} is still plugged in after {timeout} seconds")
+            time.sleep(0.1)
+
     def close(self):
         self.ours.close()
         self.qemus.close()

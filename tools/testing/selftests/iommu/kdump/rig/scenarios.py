@@ -140,6 +140,15 @@ class Storm(Sound):
     check_blocked = True
     FAULTS = 100000
     LINES = 50
+    PATIENCE = 50               # seconds; the guest waits for an answer for 60
+
+    def on_request(self, request, run):
+        if request != "storm":
+            raise KeyError(request)
+        deadline = time.monotonic() + self.PATIENCE
+        while time.monotonic() < deadline and \
+                trace.faults_so_far(run.machine.trace_path) < self.FAULTS:
+            time.sleep(0.5)
 
     def applies(self, variant, arm):
         # the unmodified kernel needs a reason to block what goes on
@@ -613,6 +622,7 @@ class Hotplug(Streams):
         if request == "unplug":
             run.machine.monitor.command("device_del", id="sound0")
         elif request == "plug":
+            run.machine.monitor.wait_until_gone("sound0")
             run.gone["unplugged"] = time.time()
             run.machine.monitor.command("device_add", driver="edu", id="new",
                                         bus="port0", dma_mask=0xffffffff)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # Sound streams, the crash kernel blocks it, and has no driver that would stop it:
-# a fault for each access, until the power goes off.
+# a fault for each access, until the host has seen enough of them.
 
 first() {
 	load_module snd-hda-codec-generic
@@ -16,6 +16,8 @@ first() {
 }
 
 crash() {
-	sleep 10
+	ask_host storm
+	# what is written about the last of them
+	sleep 2
 	ask_host scan
 }
