@@ -24,10 +24,7 @@ build=$source/.build
 log=$OUT/build/$name.log
 fragment=$OUT/linux/tools/testing/selftests/iommu/kdump/config
 
-# The same input has to give the same objects, wherever and whenever it is built.
-export CCACHE_NOHASHDIR=1 LC_ALL=C
-export KBUILD_BUILD_TIMESTAMP='1970-01-01 00:00:00 UTC' KBUILD_BUILD_VERSION=1
-export KBUILD_BUILD_USER=kdump KBUILD_BUILD_HOST=localhost
+repeatable_builds
 
 cc=${CC:-gcc}
 make=(make -C "$source" "O=$build" ARCH=x86_64 LOCALVERSION=)

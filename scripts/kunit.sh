@@ -25,12 +25,7 @@ config=drivers/iommu/kdump/.kunitconfig
 filter=${FILTER:-}
 args=${ARGS:-}
 
-# The same input has to give the same objects, wherever and whenever it is built.
-export CCACHE_NOHASHDIR=1 LC_ALL=C
-CCACHE_BASEDIR=$(realpath "$source")
-export CCACHE_BASEDIR
-export KBUILD_BUILD_TIMESTAMP='1970-01-01 00:00:00 UTC' KBUILD_BUILD_VERSION=1
-export KBUILD_BUILD_USER=kdump KBUILD_BUILD_HOST=localhost
+repeatable_builds "$source"
 
 cc=${CC:-gcc}
 options=("CC=$cc" "LOCALVERSION=")

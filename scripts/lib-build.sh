@@ -2,14 +2,9 @@
 # shellcheck shell=bash
 #
 # For the scripts beside this file that build kernels in many ways: matrix.sh,
-# bisect.sh, regress.sh and bases.sh. Read lib.sh first.
+# bisect.sh, regress.sh, bases.sh and bench.sh. Read lib.sh first.
 
-# The same input has to give the same objects, wherever and whenever it is built.
-export CCACHE_NOHASHDIR=1 LC_ALL=C
-CCACHE_BASEDIR=$(realpath "$OUT")
-export CCACHE_BASEDIR
-export KBUILD_BUILD_TIMESTAMP='1970-01-01 00:00:00 UTC' KBUILD_BUILD_VERSION=1
-export KBUILD_BUILD_USER=kdump KBUILD_BUILD_HOST=localhost
+repeatable_builds "$OUT"
 
 # Nothing that was said to the make above is meant for the kernel's.
 unset MAKEFLAGS MFLAGS MAKELEVEL LINUX LINUX_TARBALL FORCE PATCH FILES
@@ -141,10 +136,10 @@ kunit_of_tree()
 		grep -v '^CONFIG_IOMMU_KDUMP_KUNIT_TEST' "$OUT/linux/$config" >"$own"
 	fi
 	: >"$log"
-	for suite in kunit_iommu iommu_kdump '*_foreign_test'; do
+	for suite in kunit_iommu '*_kdump*' '*_foreign_test'; do
 		case $suite in
 		kunit_iommu)	;;
-		iommu_kdump)	[ -e "$tree/drivers/iommu/kdump/kdump_kunit.c" ] || continue ;;
+		*_kdump*)	[ -e "$tree/drivers/iommu/kdump/kdump_kunit.c" ] || continue ;;
 		*)		[ -e "$tree/drivers/iommu/generic_pt/kunit_iommu_foreign.h" ] || continue ;;
 		esac
 		status=0

@@ -21,6 +21,16 @@ need_space()
 		die "$2 needs $1 MiB, the disk of $OUT has $free MiB free: free some, or move the repository"
 }
 
+# repeatable_builds [DIR]: the same input has to give the same objects, wherever and
+# whenever it is built; DIR is what the compiler cache takes for no part of the input
+repeatable_builds()
+{
+	export CCACHE_NOHASHDIR=1 LC_ALL=C
+	export KBUILD_BUILD_TIMESTAMP='1970-01-01 00:00:00 UTC' KBUILD_BUILD_VERSION=1
+	export KBUILD_BUILD_USER=kdump KBUILD_BUILD_HOST=localhost
+	[ -z "${1:-}" ] || { CCACHE_BASEDIR=$(realpath "$1") && export CCACHE_BASEDIR; }
+}
+
 # elapsed START: the time since START (of $SECONDS), as 1m02s
 elapsed()
 {

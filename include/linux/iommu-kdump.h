@@ -114,6 +114,27 @@ struct iommu_kdump_refused {
 	bool all;
 };
 
+/**
+ * struct iommu_kdump_leaves - leaves of an old table that may lead anywhere
+ * @entries: where the first one is. In each entry the address is as it is, and what
+ *           is below its alignment, or above it, are flags.
+ * @entry: the first one, as it was read and checked
+ * @nr: entries that the table has from there on; set to how many have been taken
+ * @lg2sz: log2 of what one of them translates, in bytes
+ * @iova: IOVA of the first one
+ * @phys: where it leads
+ * @prot: IOMMU_READ, IOMMU_WRITE, IOMMU_NOEXEC of the first one
+ */
+struct iommu_kdump_leaves {
+	const u64 *entries;
+	u64 entry;
+	unsigned int nr;
+	unsigned int lg2sz;
+	u64 iova;
+	phys_addr_t phys;
+	int prot;
+};
+
 /* So many faults, and the requester ID faults silently from then on */
 #define IOMMU_KDUMP_FAULTS	16
 
@@ -145,8 +166,8 @@ void iommu_kdump_forget_refused(struct iommu_kdump_refused *refused);
 /* For &iommu_ops.reserve_old_iova */
 int iommu_kdump_report_mapping(struct iommu_kdump_report *report, u64 iova,
 			       phys_addr_t phys, u64 size, int prot);
-int iommu_kdump_report_pages(struct iommu_kdump_report *report, u64 iova,
-			     const u64 *phys, unsigned int nr, int prot);
+int iommu_kdump_report_leaves(struct iommu_kdump_report *report,
+			      struct iommu_kdump_leaves *leaves);
 int iommu_kdump_report_bad(struct iommu_kdump_report *report, u64 iova,
 			   u64 size);
 int iommu_kdump_report_table(struct iommu_kdump_report *report);

@@ -20,9 +20,6 @@
  *   pt_foreign_lower_level(pts)
  *       Optional: level of the table that a table entry points to, for formats
  *       that can skip levels.
- *   pt_foreign_step(isz_lg2)
- *       Optional: what is added to a leaf to get the same leaf isz_lg2 further in
- *       memory, for formats whose entries do not hold the address as it is.
  */
 #ifndef __GENERIC_PT_IOMMU_PT_FOREIGN_H
 #define __GENERIC_PT_IOMMU_PT_FOREIGN_H
@@ -37,14 +34,6 @@
 static inline unsigned int pt_foreign_lower_level(const struct pt_state *pts)
 {
 	return pts->level - 1;
-}
-#endif
-
-/* What the same leaf one item further has more than this one */
-#ifndef pt_foreign_step
-static inline u64 pt_foreign_step(unsigned int isz_lg2)
-{
-	return log2_to_int(isz_lg2);
 }
 #endif
 
@@ -64,7 +53,7 @@ static unsigned int NS(foreign_run)(struct pt_state *pts,
 				    unsigned int num_items, pt_oaddr_t oa)
 {
 	unsigned int isz_lg2 = pt_table_item_lg2sz(pts);
-	u64 step = pt_foreign_step(isz_lg2), next = pts->entry;
+	u64 step = pt_leaf_step(isz_lg2), next = pts->entry;
 	unsigned int index = pts->index, num;
 	pt_oaddr_t room;
 
@@ -84,41 +73,24 @@ static unsigned int NS(foreign_run)(struct pt_state *pts,
 	return num;
 }
 
+/* Shorter runs are taken together with the pages around them */
+#define FOREIGN_LONG_RUN	32
+
 /*
- * Smallest pages from @pts on that are the same but for the address, which may be
- * anything: they are reported together. Ends where a run begins.
+ * Are the leaves from @pts on, which may lead anywhere, something for
+ * iommu_kdump_report_leaves()? In its entries the address is as it is.
  */
-static noinline_for_stack int
-NS(foreign_pages)(struct pt_state *pts, struct iommu_kdump_report *report,
-		  pt_vaddr_t va, unsigned int num_items, pt_oaddr_t oa,
-		  unsigned int prot)
+static bool NS(foreign_scattered)(const struct pt_state *pts,
+				  unsigned int num_items, unsigned int run)
 {
-	u64 step = pt_foreign_step(PT_GRANULE_LG2SZ), first = pts->entry;
-	unsigned int shift = PT_GRANULE_LG2SZ - ilog2(step);
-	u64 mask, base, last = first;
-	unsigned int num;
-	u64 pages[64];
-
-	mask = oalog2_div(oalog2_to_max_int(pts->range->common->max_oasz_lg2),
-			  PT_GRANULE_LG2SZ) * step;
-	base = oa - ((first & mask) << shift);
-	num_items = min_t(unsigned int, num_items - pts->index,
-			  ARRAY_SIZE(pages));
-	pages[0] = oa;
-	for (num = 1; num < num_items; num++) {
-		u64 entry = NS(foreign_peek)(pts, num);
-
-		if ((entry ^ first) & ~mask)
-			break;
-		if (entry == last + step) {
-			num--;
-			break;
-		}
-		last = entry;
-		pages[num] = base + ((entry & mask) << shift);
-	}
-	pts->index += num - 1;
-	return iommu_kdump_report_pages(report, va, pages, num, prot);
+	if (PT_ITEM_WORD_SIZE != sizeof(u64) ||
+	    pt_leaf_step(PT_GRANULE_LG2SZ) != log2_to_int(PT_GRANULE_LG2SZ))
+		return false;
+	/* Half of its items are elsewhere in IOVA space */
+	if (pts_feature(pts, PT_FEAT_SIGN_EXTEND) &&
+	    pts->level == pts->range->top_level)
+		return false;
+	return run < FOREIGN_LONG_RUN && pts->index + run < num_items;
 }
 
 /*
@@ -152,10 +124,23 @@ static int NS(foreign_leaf)(struct pt_state *pts,
 					    contig_lg2), isz_lg2);
 	else
 		num = NS(foreign_run)(pts, num_items, oa);
-	if (num == 1 && isz_lg2 == PT_GRANULE_LG2SZ && !contig_lg2)
-		return NS(foreign_pages)(pts, report, va, num_items, oa, prot);
-	ret = iommu_kdump_report_mapping(report, va, oa, log2_mul(num, isz_lg2),
-					 prot);
+	if (!contig_lg2 && NS(foreign_scattered)(pts, num_items, num)) {
+		struct iommu_kdump_leaves leaves = {
+			.entries = pt_cur_table(pts, u64) + pts->index,
+			.entry = pts->entry,
+			.nr = num_items - pts->index,
+			.lg2sz = isz_lg2,
+			.iova = va,
+			.phys = oa,
+			.prot = prot,
+		};
+
+		ret = iommu_kdump_report_leaves(report, &leaves);
+		num = leaves.nr;
+	} else {
+		ret = iommu_kdump_report_mapping(report, va, oa,
+						 log2_mul(num, isz_lg2), prot);
+	}
 	pts->index += num - 1;
 	return ret;
 }

@@ -119,15 +119,12 @@ static int foreign_report_mapping(struct iommu_kdump_report *report, u64 iova,
 	return 0;
 }
 
-static int foreign_report_pages(struct iommu_kdump_report *report, u64 iova,
-				const u64 *phys, unsigned int nr, int prot)
+static int foreign_report_leaves(struct iommu_kdump_report *report,
+				 struct iommu_kdump_leaves *leaves)
 {
-	unsigned int i;
-
-	for (i = 0; i < nr; i++)
-		foreign_report_mapping(report, iova + i * SZ_4K, phys[i], SZ_4K,
-				       prot);
-	return 0;
+	leaves->nr = 1;
+	return foreign_report_mapping(report, leaves->iova, leaves->phys,
+				      log2_to_int(leaves->lg2sz), leaves->prot);
 }
 
 static void foreign_stop(void *data)
@@ -147,8 +144,8 @@ static struct foreign_log *foreign_start(struct kunit *test)
 			kunit_add_action_or_reset(test, foreign_stop, NULL), 0);
 	kunit_activate_static_stub(test, iommu_kdump_report_mapping,
 				   foreign_report_mapping);
-	kunit_activate_static_stub(test, iommu_kdump_report_pages,
-				   foreign_report_pages);
+	kunit_activate_static_stub(test, iommu_kdump_report_leaves,
+				   foreign_report_leaves);
 	kunit_activate_static_stub(test, iommu_kdump_report_bad,
 				   foreign_report_bad);
 	kunit_activate_static_stub(test, iommu_kdump_report_table,
@@ -654,15 +651,12 @@ static int corrupt_report_mapping(struct iommu_kdump_report *report, u64 iova,
 	return 0;
 }
 
-static int corrupt_report_pages(struct iommu_kdump_report *report, u64 iova,
-				const u64 *phys, unsigned int nr, int prot)
+static int corrupt_report_leaves(struct iommu_kdump_report *report,
+				 struct iommu_kdump_leaves *leaves)
 {
-	unsigned int i;
-
-	for (i = 0; i < nr; i++)
-		corrupt_report_mapping(report, iova + i * SZ_4K, phys[i], SZ_4K,
-				       prot);
-	return 0;
+	leaves->nr = 1;
+	return corrupt_report_mapping(report, leaves->iova, leaves->phys,
+				      log2_to_int(leaves->lg2sz), leaves->prot);
 }
 
 static int corrupt_do_walk(void)
@@ -862,8 +856,8 @@ static void test_foreign_corrupt(struct kunit *test)
 			kunit_add_action_or_reset(test, corrupt_stop, NULL), 0);
 	kunit_activate_static_stub(test, iommu_kdump_report_mapping,
 				   corrupt_report_mapping);
-	kunit_activate_static_stub(test, iommu_kdump_report_pages,
-				   corrupt_report_pages);
+	kunit_activate_static_stub(test, iommu_kdump_report_leaves,
+				   corrupt_report_leaves);
 	kunit_activate_static_stub(test, iommu_kdump_report_bad,
 				   corrupt_report_bad);
 	kunit_activate_static_stub(test, iommu_kdump_report_table,
@@ -961,13 +955,21 @@ static unsigned int leaves_per_table(struct kunit *test)
 	return log2_to_int(PT_TABLEMEM_LG2SZ - ilog2(PT_ITEM_WORD_SIZE));
 }
 
+static int do_large_leaves(struct kunit *test, u64 va, u64 pgsz,
+			   const u64 *leaves, unsigned int nr)
+{
+	struct kunit_iommu_priv *priv = test->priv;
+
+	return priv->iommu->ops->map_leaves(priv->iommu, va, ilog2(pgsz),
+					    leaves, nr, GFP_KERNEL);
+}
+
 static int do_leaves(struct kunit *test, u64 va, const u64 *leaves,
 		     unsigned int nr)
 {
 	struct kunit_iommu_priv *priv = test->priv;
 
-	return priv->iommu->ops->map_leaves(priv->iommu, va, leaves, nr,
-					    GFP_KERNEL);
+	return do_large_leaves(test, va, priv->smallest_pgsz, leaves, nr);
 }
 
 static u64 *alloc_leaves(struct kunit *test, unsigned int *nr)
@@ -1095,6 +1097,62 @@ static void test_map_leaves_large(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, count_valids(test), 1);
 }
 
+/* Leaves that translate as much as a table of small ones */
+static void test_map_large_leaves(struct kunit *test)
+{
+	struct kunit_iommu_priv *priv = test->priv;
+	u64 pgsz = priv->smallest_pgsz, *leaves, large, va, small;
+	struct pt_range range = pt_top_range(priv->common);
+	unsigned int i, nr;
+
+	leaves = alloc_leaves(test, &nr);
+	large = nr * pgsz;
+	if (!(priv->safe_pgsize_bitmap & large))
+		kunit_skip(test, "no page of the size of a table");
+	if (range.max_vasz_lg2 <= ilog2(large) + ilog2(nr))
+		kunit_skip(test, "no table of such pages below the top");
+	va = ALIGN(range.va + 1, nr * large);
+	for (i = 0; i < nr; i++) {
+		if (i % 7 == 3)
+			continue;
+		leaves[i] = (3 * i + 5) * large | IOMMU_READ;
+		if (i % 5)
+			leaves[i] |= IOMMU_WRITE;
+	}
+	KUNIT_ASSERT_EQ(test, do_large_leaves(test, va, large, leaves, nr), 0);
+	for (i = 0; i < nr; i++)
+		KUNIT_ASSERT_EQ(test,
+				iommu_iova_to_phys(&priv->domain,
+						   va + i * large + pgsz),
+				leaves[i] ? ALIGN_DOWN(leaves[i], pgsz) + pgsz :
+					    0);
+	KUNIT_EXPECT_EQ(test, count_valids(test), nr - DIV_ROUND_UP(nr - 3, 7));
+
+	/* The same, another address, another permission, over a table */
+	KUNIT_EXPECT_EQ(test, do_large_leaves(test, va, large, leaves, nr), 0);
+	leaves[1] += large;
+	KUNIT_EXPECT_EQ(test, do_large_leaves(test, va, large, leaves, 2),
+			-EADDRINUSE);
+	leaves[1] -= large;
+	leaves[1] ^= IOMMU_WRITE;
+	KUNIT_EXPECT_EQ(test, do_large_leaves(test, va, large, leaves, 2),
+			-EADDRINUSE);
+	small = 8 * large | IOMMU_READ;
+	KUNIT_EXPECT_EQ(test, do_leaves(test, va + 3 * large, &small, 1), 0);
+	leaves[3] = 8 * large | IOMMU_READ;
+	KUNIT_EXPECT_EQ(test, do_large_leaves(test, va + 3 * large, large,
+					      leaves + 3, 1), -EADDRINUSE);
+
+	/* Not what one item of a table translates */
+	KUNIT_EXPECT_EQ(test, do_large_leaves(test, va, 2 * pgsz, leaves, 1),
+			-EINVAL);
+	KUNIT_EXPECT_EQ(test, do_large_leaves(test, va, pgsz / 2, leaves, 1),
+			-EINVAL);
+	KUNIT_EXPECT_EQ(test,
+			do_large_leaves(test, va + (nr - 1) * large, large,
+					leaves, 2), -EINVAL);
+}
+
 /* unmap_sparse() */
 
 static size_t do_unmap_sparse(struct kunit *test, u64 va, u64 len)
@@ -1152,6 +1210,7 @@ static struct kunit_case foreign_test_cases[] = {
 	KUNIT_CASE_FMT(test_map_leaves),
 	KUNIT_CASE_FMT(test_map_leaves_refuses),
 	KUNIT_CASE_FMT(test_map_leaves_large),
+	KUNIT_CASE_FMT(test_map_large_leaves),
 	KUNIT_CASE_FMT(test_unmap_sparse),
 	{},
 };

@@ -86,6 +86,7 @@
  * @run_size: its length in bytes, 0 if there is none
  * @run_prot: its IOMMU_* flags
  * @batch_iova: IOVA of the first element of @batch
+ * @batch_lg2sz: log2 of what an element translates
  * @batch_nr: elements in use
  * @batch: for &pt_iommu_ops.map_leaves
  */
@@ -122,16 +123,18 @@ struct iommu_kdump_report {
 	u64 run_size;
 	int run_prot;
 	u64 batch_iova;
+	unsigned int batch_lg2sz;
 	unsigned int batch_nr;
 	u64 batch[BATCH_LEAVES];
 };
 
 /*
  * Account for the page table pages that the next mapping may need. Mappings come in
- * ascending order, so at each level only the last table can be there already.
+ * ascending order, so at each level only the last table can be there already. The
+ * leaves are of @lg2sz, or, if @large, as large as they can be.
  */
 static bool charge(struct iommu_kdump_report *report, u64 iova, u64 size,
-		   bool large, phys_addr_t phys)
+		   unsigned int lg2sz, bool large, phys_addr_t phys)
 {
 	unsigned int shift = __ffs64(report->granule), level;
 	u64 last = iova + size - 1, pages = 0;
@@ -143,6 +146,8 @@ static bool charge(struct iommu_kdump_report *report, u64 iova, u64 size,
 		shift += ilog2(BATCH_LEAVES);
 		if (!(report->last >> shift))
 			break;
+		if (shift <= lg2sz)
+			continue;
 		span = BIT_ULL(shift);
 		lo = iova >> shift;
 		hi = last >> shift;
@@ -180,9 +185,11 @@ static void flush_batch(struct iommu_kdump_report *report)
 		return;
 	if (!report->error) {
 		if (charge(report, report->batch_iova,
-			   report->batch_nr * report->granule, false, 0))
+			   (u64)report->batch_nr << report->batch_lg2sz,
+			   report->batch_lg2sz, false, 0))
 			report->error = pt->ops->map_leaves(pt,
 							    report->batch_iova,
+							    report->batch_lg2sz,
 							    report->batch,
 							    report->batch_nr,
 							    KDUMP_GFP);
@@ -190,18 +197,22 @@ static void flush_batch(struct iommu_kdump_report *report)
 	report->batch_nr = 0;
 }
 
-/* Make room in the batch for the page at @iova and those behind it */
-static u64 *batch_at(struct iommu_kdump_report *report, u64 iova)
+/* Make room in the batch for the leaf at @iova and those behind it */
+static u64 *batch_at(struct iommu_kdump_report *report, u64 iova,
+		     unsigned int lg2sz)
 {
-	u64 span = report->granule * BATCH_LEAVES;
+	u64 span = (u64)BATCH_LEAVES << lg2sz;
 	unsigned int i;
 
 	if (report->batch_nr &&
-	    ALIGN_DOWN(iova, span) != ALIGN_DOWN(report->batch_iova, span))
+	    (lg2sz != report->batch_lg2sz ||
+	     ALIGN_DOWN(iova, span) != ALIGN_DOWN(report->batch_iova, span)))
 		flush_batch(report);
-	if (!report->batch_nr)
+	if (!report->batch_nr) {
 		report->batch_iova = iova;
-	i = (iova - report->batch_iova) >> __ffs64(report->granule);
+		report->batch_lg2sz = lg2sz;
+	}
+	i = (iova - report->batch_iova) >> lg2sz;
 	while (report->batch_nr < i)
 		report->batch[report->batch_nr++] = 0;
 	return &report->batch[i];
@@ -213,7 +224,8 @@ static void batch_run(struct iommu_kdump_report *report)
 
 	for (done = 0; done < report->run_size && !report->error;
 	     done += report->granule) {
-		*batch_at(report, report->run_iova + done) =
+		*batch_at(report, report->run_iova + done,
+			  __ffs64(report->granule)) =
 			(report->run_phys + done) | report->run_prot;
 		report->batch_nr++;
 	}
@@ -226,7 +238,7 @@ static void map_run(struct iommu_kdump_report *report)
 
 	if (report->error)
 		return;
-	if (!charge(report, report->run_iova, report->run_size, true,
+	if (!charge(report, report->run_iova, report->run_size, 0, true,
 		    report->run_phys))
 		return;
 
@@ -496,83 +508,140 @@ int iommu_kdump_report_mapping(struct iommu_kdump_report *report, u64 iova,
 }
 EXPORT_SYMBOL_GPL(iommu_kdump_report_mapping);
 
-/*
- * Pages for which holds what has been looked up for the one before: RAM and no
- * region. Returns how many there are.
- */
-static unsigned int take_pages(struct iommu_kdump_report *report, u64 iova,
-			       const u64 *phys, unsigned int nr, int prot,
-			       int *ret)
+/* Empty entries from @at on, if the next one that is not is near enough */
+static unsigned int small_hole(const u64 *entries, unsigned long at,
+			       unsigned long nr, unsigned int lg2sz)
 {
-	u64 first = report->ram_first;
-	u64 last = report->ram_last - (report->granule - 1), *leaf;
-	u64 span = report->granule * BATCH_LEAVES;
 	unsigned int i;
 
-	if (report->granule != SZ_4K || !IS_ALIGNED(iova, report->granule) ||
-	    !iommupt_from_domain(report->domain) || iova < report->next ||
+	nr = min_t(u64, nr - at, (KDUMP_MERGE_GAP >> lg2sz) + 1);
+	for (i = 0; i < nr; i++)
+		if (READ_ONCE(entries[at + i]))
+			return i;
+	return 0;
+}
+
+/* What two leaves have to have in common to be taken in one go */
+struct leaf_kind {
+	/* The entry of the lowest leaf of the kind, and how many there can be */
+	u64 lowest;
+	u64 nr;
+	/* From the entry to what map_leaves() wants */
+	u64 more;
+	unsigned int lg2sz;
+};
+
+/*
+ * This is where the time goes. One comparison does it for address and flags:
+ * rotated, flags that differ are high bits. Returns where it has stopped.
+ */
+static noinline unsigned long take_same(const u64 *entries, u64 *batch,
+					unsigned long i, unsigned long nr,
+					const struct leaf_kind *kind)
+{
+	const struct leaf_kind k = *kind;
+
+	for (; i < nr; i++) {
+		u64 entry = READ_ONCE(entries[i]);
+
+		if (unlikely(ror64(entry - k.lowest, k.lg2sz) >= k.nr))
+			break;
+		batch[i] = entry + k.more;
+	}
+	return i;
+}
+
+/*
+ * Leaves for which holds what has been looked up for the one before: RAM and no
+ * region. They differ from the first one in nothing but the address, and holes
+ * between them would be reserved anyway. Returns how many there are.
+ */
+static unsigned int take_leaves(struct iommu_kdump_report *report,
+				const struct iommu_kdump_leaves *leaves,
+				int *ret)
+{
+	u64 size = BIT_ULL(leaves->lg2sz), iova = leaves->iova;
+	unsigned long nr = leaves->nr, holes = 0, hole, i;
+	unsigned int lg2sz = leaves->lg2sz;
+	phys_addr_t phys = leaves->phys;
+	u64 first, last, end, *batch;
+	struct leaf_kind kind;
+
+	/* What another member of the group has mapped is compared in small pages */
+	if (!iommupt_from_domain(report->domain) ||
+	    !(report->domain->pgsize_bitmap & size) ||
+	    (report->again && size != report->granule) ||
+	    !IS_ALIGNED(iova | phys, size) || iova < report->next ||
 	    iova < report->plain_first || iova > report->plain_last ||
-	    phys[0] < first || phys[0] > last)
+	    !(leaves->prot & (IOMMU_READ | IOMMU_WRITE)))
 		return 0;
-	nr = min_t(u64, nr, (report->plain_last - iova + 1) >> ilog2(SZ_4K));
-	nr = min_t(u64, nr, (ALIGN_DOWN(iova, span) + span - iova) >>
-				    ilog2(SZ_4K));
+	nr = min_t(u64, nr, (report->plain_last - iova + 1) >> lg2sz);
+	nr = min_t(u64, nr, BATCH_LEAVES - (iova >> lg2sz) % BATCH_LEAVES);
+	first = ALIGN(report->ram_first, size);
+	last = ALIGN_DOWN(report->ram_last + 1, size);
+	if (!nr || phys < first || phys >= last)
+		return 0;
 
 	flush_run(report);
-	leaf = batch_at(report, iova);
-	prot |= IOMMU_CACHE;
-	for (i = 0; i < nr; i++) {
-		if (phys[i] < first || phys[i] > last)
+	batch = batch_at(report, iova, lg2sz);
+	kind.lowest = leaves->entry - (phys - first);
+	kind.nr = (last - first) >> lg2sz;
+	kind.more = (phys | leaves->prot | IOMMU_CACHE) - leaves->entry;
+	kind.lg2sz = lg2sz;
+	batch[0] = leaves->entry + kind.more;
+	i = 1;
+	while ((i = take_same(leaves->entries, batch, i, nr, &kind)) < nr) {
+		hole = small_hole(leaves->entries, i, nr, lg2sz);
+		if (!hole)
 			break;
-		leaf[i] = phys[i] | prot;
+		memset(batch + i, 0, hole * sizeof(*batch));
+		holes += hole;
+		i += hole;
 	}
+
 	report->batch_nr += i;
 	if (!report->error)
-		report->stats->mapped += (u64)i * SZ_4K;
-	report->next = iova + (u64)i * SZ_4K;
-	*ret = reserve(report, iova, (u64)i * SZ_4K);
+		report->stats->mapped += (u64)(i - holes) << lg2sz;
+	end = iova + ((u64)i << lg2sz) - 1;
+	report->next = end == U64_MAX ? end : end + 1;
+	*ret = reserve(report, iova, (u64)i << lg2sz);
 	return i;
 }
 
 /**
- * iommu_kdump_report_pages() - An IOMMU driver has found pages that are anywhere
+ * iommu_kdump_report_leaves() - An IOMMU driver has found leaves of a table
  * @report: as given to &iommu_ops.reserve_old_iova
- * @iova: IOVA of the first page, not below the end of the last mapping reported
- * @phys: where each of them points, aligned to a page. Need not be checked.
- * @nr: elements of @phys
- * @prot: IOMMU_READ, IOMMU_WRITE, IOMMU_NOEXEC
+ * @leaves: the first of them has been checked, as for iommu_kdump_report_mapping()
  *
- * The same as iommu_kdump_report_mapping() for each page of 4 KiB, but faster.
+ * The same as iommu_kdump_report_mapping() for the first leaf and those after it
+ * that differ from it in nothing but the address, but faster. The others are left
+ * to the caller: &iommu_kdump_leaves.nr tells where to go on. Memory that the
+ * entries lead to is checked here.
  *
  * Context: May sleep.
  *
  * Return: 0 to go on. On an error the driver must stop and return it.
  */
-int iommu_kdump_report_pages(struct iommu_kdump_report *report, u64 iova,
-			     const u64 *phys, unsigned int nr, int prot)
+int iommu_kdump_report_leaves(struct iommu_kdump_report *report,
+			      struct iommu_kdump_leaves *leaves)
 {
-	KUNIT_STATIC_STUB_REDIRECT(iommu_kdump_report_pages, report, iova, phys,
-				   nr, prot);
+	unsigned int taken;
+	int ret = 0;
 
-	while (nr) {
-		int ret = 0;
-		unsigned int taken = take_pages(report, iova, phys, nr, prot,
-						&ret);
+	KUNIT_STATIC_STUB_REDIRECT(iommu_kdump_report_leaves, report, leaves);
 
-		if (!taken) {
-			ret = iommu_kdump_report_mapping(report, iova, *phys,
-							 SZ_4K, prot);
-			taken = 1;
-		}
-		if (ret)
-			return ret;
-		iova += (u64)taken * SZ_4K;
-		phys += taken;
-		nr -= taken;
+	taken = take_leaves(report, leaves, &ret);
+	if (!taken) {
+		taken = 1;
+		ret = iommu_kdump_report_mapping(report, leaves->iova,
+						 leaves->phys,
+						 BIT_ULL(leaves->lg2sz),
+						 leaves->prot);
 	}
-	return 0;
+	leaves->nr = taken;
+	return ret;
 }
-EXPORT_SYMBOL_GPL(iommu_kdump_report_pages);
+EXPORT_SYMBOL_GPL(iommu_kdump_report_leaves);
 
 /**
  * iommu_kdump_report_bad() - An IOMMU driver has found an entry that cannot be

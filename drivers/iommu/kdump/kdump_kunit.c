@@ -1179,6 +1179,148 @@ static void test_refused_pages(struct kunit *test)
 	check_end(crash);
 }
 
+/*
+ * A table of leaves that lead anywhere, which are taken together, and among them some
+ * that must not be: wherever they stand, their neighbours must not suffer.
+ */
+
+#define LEAVES		512
+#define LEAVES_IOVA	SZ_1G
+
+struct odd_leaf {
+	const char *name;
+	/* What it becomes: an address, or bits of the entry to turn over, or nothing */
+	u64 phys;
+	u64 flip;
+	/* So many of them, one after the other */
+	unsigned int nr;
+	/* Its DMA works nevertheless */
+	bool works;
+	u64 prot;
+};
+
+#define RAM_END		(OLD_RAM + OLD_RAM_SIZE)
+
+static const struct odd_leaf odd_leaves[] = {
+	{ "nothing", 0, 0, 1, true },
+	{ "a hole", 0, 0, 1 },
+	{ "a hole that is reserved", 0, 0, 16 },
+	{ "a large hole", 0, 0, 17 },
+	{ "crash kernel's memory", SZ_16M, 0, 1 },
+	{ "page zero", 0, U64_MAX, 1 },
+	{ "below RAM", OLD_RAM - SZ_2M, 0, 1 },
+	{ "start of RAM", OLD_RAM + SZ_2M, 0, 1, true },
+	{ "end of RAM", RAM_END - SZ_2M, 0, 1, true },
+	{ "beyond RAM", RAM_END, 0, 1 },
+	{ "nowhere, twice", NOWHERE, 0, 2 },
+	{ "an address bit", 0, BIT_ULL(46), 1 },
+	{ "a high address bit", 0, BIT_ULL(50), 1 },
+	{ "read only", 0, 0, 1, true, PTE_R },
+	{ "write only", 0, 0, 3, true, PTE_W },
+	{ "no permission", 0, 0, 1, false, BIT_ULL(63) },
+};
+
+struct any_leaf {
+	u64 phys;
+	u64 prot;
+};
+
+static void odd_leaf(struct crash *crash, const struct odd_leaf *odd,
+		     u64 *entry, unsigned int level, struct any_leaf *want)
+{
+	u64 prot = odd->prot ?: PTE_R | PTE_W;
+
+	if (!odd->works)
+		want->phys = 0;
+	want->prot = prot;
+	if (odd->phys) {
+		*entry = leaf_entry(crash, odd->phys, prot, level);
+		if (odd->works)
+			want->phys = odd->phys;
+	} else if (odd->flip == U64_MAX) {
+		*entry = leaf_entry(crash, 0, prot, level);
+	} else if (odd->flip) {
+		*entry ^= odd->flip;
+	} else if (odd->prot) {
+		*entry = leaf_entry(crash, *entry & PTE_ADDR &
+				    ~(BIT_ULL(PAGE_SHIFT + 9 * level) - 1),
+				    prot & (PTE_R | PTE_W), level);
+	} else if (!odd->works) {
+		*entry = 0;
+	}
+}
+
+static void one_any_dma(struct crash *crash, u64 iova, const struct any_leaf *want,
+			bool write, const char *name, unsigned int i)
+{
+	bool works = want->phys && (want->prot & (write ? PTE_W : PTE_R));
+	phys_addr_t phys = 0;
+	int ret = kunit_iommu_dma(crash->iommu, 1, iova, write, &phys);
+
+	if (works == !ret && (ret || phys == want->phys))
+		return;
+	KUNIT_FAIL(crash->test, "%s: %s of leaf %u: %d, %pa, expected %#llx",
+		   name, write ? "write" : "read", i, ret, &phys, want->phys);
+}
+
+static void any_leaves(struct crash *crash, unsigned int level,
+		       const struct odd_leaf *odd, struct any_leaf *want)
+{
+	static const unsigned int at[] = { 0, 1, 30, 31, 64, 255, 400, 495, 511 };
+	unsigned int shift = PAGE_SHIFT + 9 * level, i, j;
+	u64 root, phys, *entry;
+	struct device *dev;
+
+	memset(crash->tables, 0, OLD_TABLES * PAGE_SIZE);
+	crash->nr_tables = 0;
+	crash->nr_devs = 0;
+	root = new_old_table(crash);
+	set_entry(crash, 1, KUNIT_IOMMU_PAGING, root, 7);
+	for (i = 0; i < LEAVES; i++) {
+		phys = OLD_BUFFERS + ((u64)(i * 37 % 331) << shift);
+		want[i].phys = phys;
+		want[i].prot = PTE_R | PTE_W;
+		entry = old_pte(crash, root, 4, LEAVES_IOVA + ((u64)i << shift),
+				level);
+		*entry = leaf_entry(crash, phys, PTE_R | PTE_W, level);
+	}
+	for (i = 0; i < ARRAY_SIZE(at); i++) {
+		for (j = at[i]; j < min(at[i] + odd->nr, LEAVES); j++) {
+			entry = old_pte(crash, root, 4,
+					LEAVES_IOVA + ((u64)j << shift), level);
+			odd_leaf(crash, odd, entry, level, &want[j]);
+		}
+	}
+
+	dev = add_dev(crash, 0, 1);
+	boot(crash);
+	bind(crash, dev);
+	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
+	for (i = 0; i < LEAVES; i++) {
+		u64 iova = LEAVES_IOVA + ((u64)i << shift);
+
+		one_any_dma(crash, iova, &want[i], false, odd->name, i);
+		one_any_dma(crash, iova, &want[i], true, odd->name, i);
+	}
+	check_end(crash);
+	kunit_iommu_unbind(dev);
+	kunit_iommu_reset(crash->iommu);
+}
+
+static void test_any_leaves(struct kunit *test)
+{
+	struct crash *crash = new_crash(test, false, 0);
+	struct any_leaf *want;
+	unsigned int i;
+
+	want = kunit_kcalloc(test, LEAVES, sizeof(*want), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, want);
+	for (i = 0; i < ARRAY_SIZE(odd_leaves); i++) {
+		any_leaves(crash, 0, &odd_leaves[i], want);
+		any_leaves(crash, 1, &odd_leaves[i], want);
+	}
+}
+
 /* R=W=0 below the top is not present, whatever else is set */
 static void test_not_present(struct kunit *test)
 {
@@ -3658,6 +3800,7 @@ static struct kunit_case kdump_transition_cases[] = {
 	KUNIT_CASE_PARAM(test_refused_loop, machine_gen_params),
 	KUNIT_CASE_PARAM(test_refused_fan_out, machine_gen_params),
 	KUNIT_CASE_PARAM(test_refused_pages, machine_gen_params),
+	KUNIT_CASE_PARAM(test_any_leaves, machine_gen_params),
 	KUNIT_CASE_PARAM(test_not_present, machine_gen_params),
 	KUNIT_CASE_PARAM(test_refused_reserved, machine_gen_params),
 	/* Sizes of AMD's large pages are in the address: none is misaligned */
