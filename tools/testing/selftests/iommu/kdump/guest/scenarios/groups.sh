@@ -19,8 +19,7 @@ present() {
 }
 
 first() {
-	load_module snd-hda-codec-generic
-	load_module snd-hda-intel
+	load_modules snd-hda-codec-generic snd-hda-intel
 	capture_from $late $driven $driverless $unbound $failing
 	present $alias_a && capture_from $alias_a $alias_b
 	sleep 0.5
@@ -32,8 +31,7 @@ first() {
 crash() {
 	no_automatic_probe
 	load_module edu_dma count=64
-	load_module snd-hda-codec-generic
-	load_module snd-hda-intel
+	load_modules snd-hda-codec-generic snd-hda-intel
 	note boot $late $driven $unbound $failing
 
 	override_driver edu_dma $driven

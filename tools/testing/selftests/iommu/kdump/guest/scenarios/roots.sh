@@ -9,8 +9,7 @@ sandbox=0000:00:07.0
 
 first() {
 	load_module edu_dma size=65536 count=4
-	load_module snd-hda-codec-generic
-	load_module snd-hda-intel
+	load_modules snd-hda-codec-generic snd-hda-intel
 	capture_from $driven $driverless
 	wait_for /sys/kernel/debug/edu_dma/$sandbox/mappings
 	while read -r iova length; do

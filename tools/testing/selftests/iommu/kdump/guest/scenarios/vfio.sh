@@ -8,8 +8,7 @@ driverless=0000:00:06.0
 carried=0000:00:07.0
 
 first() {
-	load_module snd-hda-codec-generic
-	load_module snd-hda-intel
+	load_modules snd-hda-codec-generic snd-hda-intel
 	capture_from $owned $driverless $carried
 	sleep 0.5
 	load_crash_kernel
@@ -21,8 +20,7 @@ crash() {
 	no_automatic_probe
 	load_module edu_dma count=64
 	load_module vfio-pci
-	load_module snd-hda-codec-generic
-	load_module snd-hda-intel
+	load_modules snd-hda-codec-generic snd-hda-intel
 	note boot $owned $driverless $carried
 	override_driver edu_dma $carried
 
