@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import pathlib
+import random
 import shlex
 import shutil
 import sys
@@ -592,6 +593,91 @@ def corrupt_tables(session):
     return checks.end()
 
 
+# -- soak ------------------------------------------------------------------------
+
+# One cycle in so many corrupts tables.
+CORRUPT_ONE_IN = 6
+MAX_DELAY = 2.0                 # seconds before the panic
+
+
+def soak_choices(session):
+    """Everything that a cycle may be: (scenario, variant), in a fixed order."""
+    options = session.options
+    crashes, corruptions = [], []
+    for variant in chosen_variants(options, "all"):
+        for name, scenario in scenarios.ALL.items():
+            if options.only and name not in options.only.split(","):
+                continue
+            why = scenario().why_not(variant, options.qemu)
+            if scenario().applies(variant, "framework") and (
+                    not why or isinstance(why, machine.NeedsQemu11)):
+                crashes.append((name, variant))
+        if not options.only:
+            corruptions += [(corrupt.PREFIX + case, variant)
+                            for case in corrupt.cases_of(variant)]
+    if not crashes:
+        raise build.RigError("no scenario can be run in this mode: see the list command")
+    return crashes, corruptions
+
+
+def soak_cycle(options, choices, number):
+    """What cycle number of this seed is: the same each time."""
+    chance = random.Random(f"{options.seed} {number}")
+    crashes, corruptions = choices
+    pick = crashes
+    if chance.randrange(CORRUPT_ONE_IN) == 0 and corruptions:
+        pick = corruptions
+    name, variant = chance.choice(pick)
+    words = [f"rig.delay={chance.uniform(0, MAX_DELAY):.3f}"]
+    if chance.randrange(2):
+        words.append("rig.reversed")
+    again = f"kdump_rig.py soak --seed {options.seed} --cycle {number}"
+    for option in ("iommu", "mode", "only"):
+        if getattr(options, option):
+            again += f" --{option} {shlex.quote(getattr(options, option))}"
+    return Plan(name, variant, "framework", None, tuple(words),
+                chance.randrange(1 << 32), again)
+
+
+def soak(session):
+    """Crash cycles by chance: any scenario in any mode, at any moment."""
+    options = session.options
+    session.need_kernel("framework")
+    session.choose_accel()
+    choices = soak_choices(session)
+    cycles = [options.cycle] if options.cycle else range(1, options.cycles + 1)
+    session.say(f"{len(cycles)} cycles, seed {options.seed}")
+    checks = Checks()
+    tally = threading.Lock()
+
+    def one(number):
+        plan = soak_cycle(options, choices, number)
+        name = f"{plan.scenario} {plan.variant} {' '.join(plan.words)}"
+        qemu, why = session.qemu_for(corrupt.named(plan.scenario), plan.variant)
+        result = None
+        if not why:
+            result = session.run_plan(plan._replace(qemu=qemu))["result"]
+        with tally:
+            if why:
+                checks.skipped += 1
+            elif result["verdict"] == "pass":
+                checks.passed += 1
+            else:
+                checks.failed += 1
+            session.say(f"cycle {number}: {name}: "
+                        + (f"skipped, {why}" if why else result["verdict"] + (
+                            f" ({result['reason']})" if result["reason"] else ""))
+                        + f"; {checks.passed} passed, {checks.failed} failed, "
+                          f"{checks.skipped} skipped of {len(cycles)}")
+            if result and result["verdict"] != "pass":
+                session.say(f"again: {plan.again}")
+
+    session.side_by_side(one, cycles)
+    if session.lost:
+        print(f"# {session.lost} runs lost through defects of QEMU, repeated")
+    return checks.end()
+
+
 class Checks:
     def __init__(self):
         self.passed = self.failed = self.skipped = 0
@@ -723,6 +809,17 @@ def arguments():
     command.add_argument("--only", metavar="CASE[,CASE...]", help="only these cases")
     command.add_argument("--seed", type=int, default=1, metavar="N",
                          help="for entries that are garbage (default: 1)")
+    command = add("soak", soak, "crash cycles by chance over all scenarios and modes")
+    command.add_argument("--cycles", type=int, default=200, metavar="N",
+                         help="how many (default: 200)")
+    command.add_argument("--seed", type=int, metavar="N",
+                         default=int(time.time()) % 1000000,
+                         help="the same seed gives the same cycles (default: by the "
+                              "time of day, and printed)")
+    command.add_argument("--cycle", type=int, metavar="N",
+                         help="only this one, to repeat it")
+    command.add_argument("--only", metavar="SCENARIO[,SCENARIO...]",
+                         help="only these, and no corrupted tables")
     command = add("run", run_scenario, "one scenario")
     command.add_argument("scenario", choices=list(scenarios.ALL))
     command.add_argument("--arm", "--kernel", choices=scenarios.ARMS,
