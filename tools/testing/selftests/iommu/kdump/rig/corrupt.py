@@ -74,7 +74,7 @@ CHECKED = {
     "vtd/legacy": ("root-garbage-bus", "context-crash-victim", "top-crash-victim",
                    "middle-garbage-neighbour", "leaf-crash-all"),
     "vtd/scalable": ("directory-garbage-all", "pasid-crash-victim"),
-    "amdvi/v1": ("device-crash-victim", "device-garbage-all",
+    "amdvi/v1": ("device-crash-victim", "device-ones-neighbour",
                  "device-zeroes-neighbour", "top-width-neighbour",
                  "middle-mmio-victim", "leaf-crash-all"),
 }

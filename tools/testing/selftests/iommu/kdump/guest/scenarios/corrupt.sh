@@ -15,7 +15,7 @@ first() {
 	load_modules snd-hda-codec-generic snd-hda-intel
 	capture_from $victim $neighbour
 	for device in $far; do
-		[ -e /sys/bus/pci/devices/$device ] && capture_from $device
+		[ -e "/sys/bus/pci/devices/$device" ] && capture_from "$device"
 	done
 	sleep 0.3
 	load_crash_kernel
