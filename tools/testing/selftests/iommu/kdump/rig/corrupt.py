@@ -276,6 +276,9 @@ class Corrupt(scenarios.Streams):
             return harmless
         if self.kind in ENTRIES:
             return self._expected_of_entry()
+        if (self.value == "loop" and self.kind != "leaf" and
+                self.variant.iommu == "amdvi"):
+            return {"blocked"}                  # an entry says which level it leads to
         if self.value in ("zeroes", "loop"):
             # nothing is mapped any more, or the tables are mapped: no harm to anybody
             return harmless
