@@ -13,19 +13,25 @@ few, for make check. --seed repeats the moments of an earlier run.
 """
 
 import argparse
+import importlib
 import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+import types
+
+sys.dont_write_bytecode = True
 
 REPO = pathlib.Path(__file__).resolve().parent.parent
 RIG = REPO / "tools/testing/selftests/iommu/kdump/kdump_rig.py"
+sys.path.insert(0, str(RIG.parent))
 
 # What is interrupted, and what each needs to have something to do for a while.
 COMMANDS = {
@@ -175,6 +181,64 @@ def whole_line_after_half_one(out, kernels):
         raise Failed("folders of runs that were killed are still there")
 
 
+def judge_notices():
+    """What the corrupt command has to notice, each alone in a made-up run."""
+    corrupt, tables, trace, variants = (
+        importlib.import_module(f"rig.{name}")
+        for name in ("corrupt", "tables", "trace", "variants"))
+    victim, far = corrupt.VICTIM, corrupt.FAR["vtd"]
+    page, old, crash = 0xffff0, 0x100000, 0x2000000
+
+    def access(time, device, address):
+        return trace.Access(time, device, page << 12, address)
+
+    good = [record for device in (victim, corrupt.NEIGHBOUR, far)
+            for record in (access(1, device, old), access(8.9, device, old))]
+    good += [trace.Root(4, crash, False), trace.Attach(6, victim), trace.Flush(6.1, 3),
+             access(5, victim, crash)]
+    wrong = {
+        None: {},
+        "after the validation": {"records": [access(7, victim, crash)]},
+        "handed out again": {"records": [access(7, victim, crash)],
+                             "new_maps": [(8, {victim: tables.from_pages(
+                                 {page: crash})})]},
+        "faults of healthy devices": {"records": [trace.Faults(7, 2, far)]},
+        "went elsewhere": {"records": [access(7, far, old + 4096)]},
+        "had stopped": {"end": 20},
+        "never validated": {"without": trace.Attach},
+        "is blocked, not inherited": {"states": {far: "blocked"}},
+        "in the log": {"log": ""},
+        "through the edu device": {"loopbacks": ["other data"]},
+    }
+    for reason, change in wrong.items():
+        scenario = corrupt.Corrupt("leaf-crash-victim")
+        scenario.variant = variants.Variant("vtd", "legacy")
+        scenario.affected = [victim]
+        scenario.old_domains = dict.fromkeys(scenario.roles, 3)
+        states = {device: next(iter(scenario.expected(device)))
+                  for device in scenario.roles} | change.get("states", {})
+        by_name = {scenario.full_name(device): state for device, state in states.items()}
+        log = change.get("log", "group 1: 0 pages with a corrupt entry, 26 outside of the "
+                                "crashed kernel's memory, 0 out of range: left out")
+        records = [record for record in good + change.get("records", [])
+                   if not isinstance(record, change.get("without", ()))]
+        made_up = types.SimpleNamespace(
+            iommu="vtd", framework=True, inherits=True, crash_hits=[], panic=2,
+            records=sorted(records, key=lambda record: record.time),
+            times={"forged": 3, "boot": 3.5}, end=change.get("end", 9),
+            old_map=dict.fromkeys(scenario.devices, tables.from_pages({page: old})),
+            new_maps=change.get("new_maps", []),
+            loopbacks=change.get("loopbacks", ["good"]),
+            in_crash_memory=lambda address: crash <= address < 2 * crash,
+            state_of_device=by_name.get, group_of_device=lambda name: "1",
+            crash_log=lambda pattern, log=log: re.search(pattern, log))
+        found = scenario.judge(made_up)
+        if reason is None and found:
+            raise Failed(f"a good run fails: {found}")
+        if reason and not any(reason in text for text in found):
+            raise Failed(f"it does not notice \"{reason}\": {found}")
+
+
 class Tap:
     def __init__(self, count):
         self.number = self.failed = 0
@@ -217,7 +281,8 @@ def main():
                  for late in (False, True)]
     chance = random.Random(wanted.seed)
     print(f"# seed {wanted.seed}")
-    tap = Tap(len(plans) + 2)
+    tap = Tap(len(plans) + 3)
+    tap.run("the judge of corrupted tables notices what is wrong", judge_notices)
     ours = {"framework": wanted.framework}
     with tempfile.TemporaryDirectory(prefix="test-rig.") as folder:
         folder = pathlib.Path(folder)
