@@ -11,8 +11,7 @@ worker=0000:00:07.0
 far="0000:01:00.0 0000:00:08.0"
 
 first() {
-	load_module edu_dma size=65536 count=4
-	load_modules snd-hda-codec-generic snd-hda-intel
+	in_any_order "load_module edu_dma size=65536 count=4" load_sound
 	capture_from $victim $neighbour
 	for device in $far; do
 		[ -e "/sys/bus/pci/devices/$device" ] && capture_from "$device"

@@ -3,7 +3,7 @@
 # a fault for each access, until the power goes off.
 
 first() {
-	load_modules snd-hda-codec-generic snd-hda-intel
+	load_sound
 	wait_for /dev/snd/pcmC0D0c
 	wait_for /dev/snd/pcmC0D0p
 	pcm_stream capture /dev/snd/pcmC0D0c > /dev/kmsg &
