@@ -12,7 +12,7 @@ export OUT   := $(CURDIR)/out
 export CACHE ?= $(OUT)/cache
 
 export LINUX LINUX_TARBALL FORCE PATCH FILES
-export N SEED MUTANTS FILTER
+export N SEED CYCLE MUTANTS FILTER
 export PYTHONDONTWRITEBYTECODE := 1
 
 RIG := scripts/rig.sh
@@ -21,7 +21,7 @@ RIG := scripts/rig.sh
 .NOTPARALLEL:
 
 LOCKED := setup tree pull status kernel kernel-mainline demo compare check \
-	  check-tools mutate fuzz bench series lint matrix bisect-check regress bases clean
+	  corrupt soak check-tools mutate fuzz bench series lint matrix bisect-check regress bases clean
 # The KUnit tests come with a script of their own.
 LOCKED += $(patsubst scripts/%.sh,%,$(wildcard scripts/kunit.sh))
 .PHONY: help apply unapply kunit $(LOCKED)
@@ -71,6 +71,12 @@ demo: kernel ## crash with DMA in flight: one table, one picture
 
 compare: kernel kernel-mainline ## the same on the unmodified kernel, side by side
 	@$(RIG) compare
+
+corrupt: kernel kernel-mainline ## corrupt the tables of a crashed kernel: one table
+	@$(RIG) corrupt $(if $(SEED),--seed $(SEED))
+
+soak: kernel ## N=200 crash cycles by chance over all scenarios; SEED= CYCLE= to repeat
+	@$(RIG) soak --cycles $(or $(N),200) $(if $(SEED),--seed $(SEED)) $(if $(CYCLE),--cycle $(CYCLE))
 
 check-tools: setup ## test the repository's own tools (seconds)
 	@scripts/test-tree.py

@@ -73,10 +73,18 @@ run_page()
 	scripts/test-page.py "$OUT/check.html" "$OUT/results.jsonl"
 }
 
+# The rig, ended by signals in the middle of what it does, with the kernels of the part
+# before this one.
+run_interrupts()
+{
+	scripts/test-rig.py
+}
+
 part tools scripts/test-tree.py
 if [ -e tools/testing/selftests/iommu/kdump/kdump_rig.py ]; then
 	part rig run_rig
 	part page run_page
+	part interrupts run_interrupts
 	part kselftest run_kselftest
 else
 	skip rig "the test rig is not there"

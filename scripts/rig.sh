@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# rig.sh demo|compare|check: run the test rig on the two kernels that are built.
+# rig.sh demo|compare|check|corrupt|soak [OPTION...]: run the test rig on the two
+# kernels that are built.
 set -euo pipefail
 
 # shellcheck source=scripts/lib.sh

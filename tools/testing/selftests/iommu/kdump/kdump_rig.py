@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import pathlib
+import random
 import shlex
 import shutil
 import sys
@@ -22,8 +23,8 @@ import time
 
 sys.dont_write_bytecode = True          # the source tree stays clean
 
-from rig import (build, machine, page, processes, report, run,  # noqa: E402
-                 scenarios, trace, variants)
+from rig import (build, corrupt, machine, page, processes, report,  # noqa: E402
+                 run, scenarios, trace, variants)
 
 KSFT_SKIP = 4
 # A run lost through a known defect of QEMU is repeated this often at most.
@@ -34,7 +35,10 @@ CONTROL_TRIES = 8
 KVM_PROBE_SECONDS = 10
 
 
-Plan = collections.namedtuple("Plan", "scenario variant arm qemu")
+# words: rig.* words for both kernels; seed: of a corruption; again: the command that
+# repeats the run, where it is not obvious
+Plan = collections.namedtuple("Plan", "scenario variant arm qemu words seed again",
+                              defaults=((), 0, None))
 
 
 class Session:
@@ -67,6 +71,7 @@ class Session:
             return None
         kernel = build.Kernel(name, place, self.out)
         self.out.mkdir(parents=True, exist_ok=True)
+        sweep(self.out)
         kernel.prepare(self.say)
         self.kernels[name] = kernel
         if name == "framework":
@@ -157,10 +162,16 @@ class Session:
         """Run a list of Plans; outcomes in this order."""
         if not plans:
             return []
-        results = [None] * len(plans)
+        results = self.side_by_side(self._run_and_say, plans)
+        self.outcomes += results
+        return results
+
+    def side_by_side(self, function, items):
+        """Call a function for each item, so many at a time; results in this order."""
+        results = [None] * len(items)
         with concurrent.futures.ThreadPoolExecutor(self.options.jobs) as pool:
-            futures = {pool.submit(self._run_plan, plan): index
-                       for index, plan in enumerate(plans)}
+            futures = {pool.submit(function, item): index
+                       for index, item in enumerate(items)}
             try:
                 for done in concurrent.futures.as_completed(futures):
                     results[futures[done]] = done.result()
@@ -170,10 +181,18 @@ class Session:
                 for future in futures:
                     future.cancel()
                 raise
-        self.outcomes += results
         return results
 
-    def _run_plan(self, plan):
+    def _run_and_say(self, plan):
+        outcome = self.run_plan(plan)
+        result = outcome["result"]
+        note = result["reason"] or "as it should be"
+        self.say(f"{plan.scenario} on {plan.arm}, {plan.variant}: "
+                 f"{result['verdict']} ({note})")
+        return outcome
+
+    def run_plan(self, plan):
+        """One run, repeated if a defect of QEMU ended it; its line is appended."""
         name = f"{plan.scenario} on {plan.arm}, {plan.variant}"
         for _ in range(MAX_LOST):
             outcome = self._run_process(plan)
@@ -182,9 +201,9 @@ class Session:
             if "lost" not in outcome:
                 result = outcome["result"]
                 result["session"] = self.name
+                if outcome.get("findings"):
+                    result["corruption"] = outcome["findings"]
                 self._append(result)
-                note = result["reason"] or "as it should be"
-                self.say(f"{name}: {result['verdict']} ({note})")
                 return outcome
             with self._lock:
                 self.lost += 1
@@ -204,8 +223,9 @@ class Session:
             command = [sys.executable, os.path.abspath(__file__), "one-run",
                        plan.scenario, plan.arm, str(kernel.image),
                        str(kernel.initrd), variant.iommu, variant.mode,
-                       plan.qemu, self.accel, str(folder)]
-            limit = scenarios.ALL[plan.scenario].timeout + 60
+                       plan.qemu, self.accel, str(folder), str(plan.seed),
+                       *plan.words]
+            limit = corrupt.named(plan.scenario).timeout + 60
             status, output = processes.run(command, limit)
             outcome = folder / "outcome.json"
             if outcome.exists():
@@ -213,21 +233,62 @@ class Session:
                 found["folder"] = str(folder)
                 failed = found.get("result", {}).get("verdict") == "fail"
                 expected = plan.arm == "mainline" and "broken" not in found
+                if plan.again:
+                    (folder / "again").write_text(plan.again + "\n")
                 if failed and not expected and not options.keep:
-                    keep = self.out / "failed" / folder.name
-                    keep.parent.mkdir(exist_ok=True)
-                    shutil.copytree(folder, keep)
-                    self.say(f"console and trace of the failure: {keep}")
+                    self._keep_failure(folder)
                 return found
         if processes.stopping.is_set():
             raise processes.Stopped()
         raise RuntimeError(f"run of {plan.scenario} ended with status {status}:\n"
                            + output.decode("utf-8", "replace"))
 
+    def _keep_failure(self, folder):
+        keep = self.out / "failed" / folder.name
+        keep.parent.mkdir(exist_ok=True)
+        (folder / OWNER).unlink(missing_ok=True)
+        os.replace(folder, keep)
+        self.say(f"console and trace of the failure: {keep}")
+
     def _append(self, result):
-        with open(self.out / "results.jsonl", "a", encoding="ascii") as file:
+        line = json.dumps(result).encode("ascii") + b"\n"
+        with open(self.out / "results.jsonl", "ab+", buffering=0) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            file.write(json.dumps(result) + "\n")
+            drop_half_line(file)
+            if file.write(line) != len(line):
+                drop_half_line(file)
+                raise build.RigError(f"{self.out} is full: free some space")
+
+
+def drop_half_line(file):
+    """Cut off what a process left that was killed while it wrote a line."""
+    size = file.seek(0, os.SEEK_END)
+    end = size
+    while end:
+        start = max(0, end - 4096)
+        file.seek(start)
+        newline = file.read(end - start).rfind(b"\n")
+        if newline >= 0:
+            end = start + newline + 1
+            break
+        end = start
+    if end != size:
+        file.truncate(end)
+
+
+# Locked by whoever uses the folder that it is in.
+OWNER = "owner"
+
+
+def sweep(out):
+    """Remove folders of runs whose rig was killed."""
+    for owner in (out / "runs").glob(f"*/{OWNER}"):
+        try:
+            with open(owner, "rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(owner.parent, ignore_errors=True)
+        except OSError:
+            pass        # somebody is at work there, or has just ended
 
 
 class temporary_folder:
@@ -247,15 +308,27 @@ class temporary_folder:
                 continue
             # the name must be free there too, should the run fail
             if not (out / "failed" / self.path.name).exists():
-                return
+                break
             self.path.rmdir()
+        self.owner = open(self.path / OWNER, "wb")
+        fcntl.flock(self.owner, fcntl.LOCK_EX)
 
     def __enter__(self):
         return self.path
 
     def __exit__(self, *_):
-        if not self.keep:
+        if self.keep:
+            (self.path / OWNER).unlink(missing_ok=True)
+        else:
             shutil.rmtree(self.path, ignore_errors=True)
+        self.owner.close()
+
+
+def write_whole(path, text):
+    """Write a file so that it is never there in part."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text)
+    os.replace(partial, path)
 
 
 # -- subcommands ---------------------------------------------------------------
@@ -325,7 +398,7 @@ def show(session, arms, name, modes):
     table = report.table(session.outcomes, session.lost)
     table += "".join(f"\nSKIP {what}: {why}" for what, why in skipped.items())
     print(table)
-    (session.out / f"{name}.txt").write_text(table + "\n")
+    write_whole(session.out / f"{name}.txt", table + "\n")
     for picture in report.picture(session.outcomes, arms, session.out / name):
         session.say(f"picture: {picture}")
     write_page(session, name, arms, skipped)
@@ -379,6 +452,7 @@ def check(session):
     for what, why in skipped.items():
         checks.skip(what, why)
     check_controls(session, checks, mainline, chosen)
+    check_corruption(session, checks, [v for v in chosen if not v.mixed])
     if session.lost:
         print(f"# {session.lost} runs lost through defects of QEMU, repeated")
     if session.outcomes:
@@ -413,6 +487,195 @@ def check_controls(session, checks, mainline, chosen):
         checks.report(False, f"{plan.scenario}, {plan.variant}: control on mainline",
                       f"{CONTROL_TRIES} runs and nothing went wrong: the scenario "
                       f"does not show what it is for")
+
+
+# -- corruption ------------------------------------------------------------------
+
+def corruption_plans(session, chosen, only):
+    """Plans for the cases of these modes on the framework, for the controls on the
+    unmodified kernel, and why some cannot be run.
+
+    only: {variant: names of cases} or None, which is all.
+    """
+    plans, controls, reasons = [], [], {}
+    for variant in chosen:
+        cases = [case for case in corrupt.cases_of(variant)
+                 if only is None or case in only.get(str(variant), ())]
+        if not cases:
+            continue
+        qemu, why = session.qemu_for(corrupt.named(corrupt.PREFIX + cases[0]), variant)
+        if why:
+            reasons.update({f"{case}, {variant}": why for case in cases})
+            continue
+        for case in cases:
+            make = [Plan(corrupt.PREFIX + case, variant, arm, qemu,
+                         seed=session.options.seed)
+                    for arm in ("framework", "mainline")]
+            plans.append(make[0])
+            if case in corrupt.CONTROLS.get(str(variant), ()):
+                controls.append(make[1])
+    return plans, controls, reasons
+
+
+def run_corruption(session, checks, plans, controls, reasons):
+    """Run them; Checks says what came of it, the table what was seen."""
+    outcomes = []
+    if "framework" in session.kernels:
+        outcomes = session.execute(plans)
+    for plan, outcome in zip(plans, outcomes):
+        result = outcome["result"]
+        checks.report(result["verdict"] == "pass",
+                      f"{plan.scenario} on {plan.arm}, {plan.variant}",
+                      result["reason"])
+    for plan in () if outcomes else plans:
+        checks.skip(f"{plan.scenario}, {plan.variant}", "no --framework build")
+    unmodified = []
+    if "mainline" in session.kernels:
+        unmodified = session.execute(controls)
+    for plan, outcome in zip(controls, unmodified):
+        result = outcome["result"]
+        # a machine that did not get as far as the crash shows nothing
+        damage = bool(result["crash_hits"]) or (
+            not result["vmcore"] and "forged" in outcome["reached"])
+        checks.report(damage, f"{plan.scenario}, {plan.variant}: control on mainline",
+                      (result["reason"] if damage else
+                       "no access to the crash kernel's memory, and the dump is there: "
+                       "the case does not show what it is for"))
+    for plan in () if unmodified else controls:
+        checks.skip(f"{plan.scenario}, {plan.variant}: control on mainline",
+                    "no --mainline build")
+    for what, why in reasons.items():
+        checks.skip(f"{corrupt.PREFIX}{what}", why)
+    return outcomes + unmodified
+
+
+def check_corruption(session, checks, chosen):
+    """A few cases for the check command, apart from the runs that are on the page."""
+    if session.options.only:
+        return
+    on_page, session.outcomes = session.outcomes, []
+    name, session.name = session.name, session.name + "-corrupt"
+    outcomes = run_corruption(session, checks, *corruption_plans(
+        session, chosen, corrupt.CHECKED))
+    if outcomes:
+        print(report.corruption_table(outcomes, session.lost))
+    session.outcomes, session.name = on_page, name
+
+
+def corrupt_tables(session):
+    """Tables corrupted between the panic and the crash kernel: one table."""
+    options = session.options
+    checks = Checks()
+    chosen = [variant for variant in chosen_variants(options, "all")
+              if corrupt.cases_of(variant)]
+    if not chosen:
+        raise build.RigError("there are no cases for this mode: "
+                             + ", ".join(f"{iommu} has {', '.join(modes)}"
+                                         for iommu, modes in corrupt.CASES.items()))
+    only = None
+    if options.only:
+        cases = [case.removeprefix(corrupt.PREFIX) for case in options.only.split(",")]
+        known = {case for variant in chosen for case in corrupt.cases_of(variant)}
+        for case in cases:
+            if case not in known:
+                raise build.RigError(f"no case {case} in this mode: there are "
+                                     + ", ".join(sorted(known)))
+        only = {str(variant): cases for variant in chosen}
+    session.need_kernel("framework")
+    session.open_kernel("mainline")
+    session.choose_accel()
+    plans, controls, reasons = corruption_plans(session, chosen, only)
+    session.say(f"{len(plans)} cases and {len(controls)} controls, seed {options.seed}")
+    outcomes = run_corruption(session, checks, plans, controls, reasons)
+    table = report.corruption_table(outcomes, session.lost)
+    print(table)
+    write_whole(session.out / "corrupt.txt", table + "\n")
+    return checks.end()
+
+
+# -- soak ------------------------------------------------------------------------
+
+# One cycle in so many corrupts tables.
+CORRUPT_ONE_IN = 6
+MAX_DELAY = 2.0                 # seconds before the panic
+
+
+def soak_choices(session):
+    """Everything that a cycle may be: (scenario, variant), in a fixed order."""
+    options = session.options
+    crashes, corruptions = [], []
+    for variant in chosen_variants(options, "all"):
+        for name, scenario in scenarios.ALL.items():
+            if options.only and name not in options.only.split(","):
+                continue
+            why = scenario().why_not(variant, options.qemu)
+            if scenario().applies(variant, "framework") and (
+                    not why or isinstance(why, machine.NeedsQemu11)):
+                crashes.append((name, variant))
+        if not options.only:
+            corruptions += [(corrupt.PREFIX + case, variant)
+                            for case in corrupt.cases_of(variant)]
+    if not crashes:
+        raise build.RigError("no scenario can be run in this mode: see the list command")
+    return crashes, corruptions
+
+
+def soak_cycle(options, choices, number):
+    """What cycle number of this seed is: the same each time."""
+    chance = random.Random(f"{options.seed} {number}")
+    crashes, corruptions = choices
+    pick = crashes
+    if chance.randrange(CORRUPT_ONE_IN) == 0 and corruptions:
+        pick = corruptions
+    name, variant = chance.choice(pick)
+    words = [f"rig.delay={chance.uniform(0, MAX_DELAY):.3f}"]
+    if chance.randrange(2):
+        words.append("rig.reversed")
+    again = f"kdump_rig.py soak --seed {options.seed} --cycle {number}"
+    for option in ("iommu", "mode", "only"):
+        if getattr(options, option):
+            again += f" --{option} {shlex.quote(getattr(options, option))}"
+    return Plan(name, variant, "framework", None, tuple(words),
+                chance.randrange(1 << 32), again)
+
+
+def soak(session):
+    """Crash cycles by chance: any scenario in any mode, at any moment."""
+    options = session.options
+    session.need_kernel("framework")
+    session.choose_accel()
+    choices = soak_choices(session)
+    cycles = [options.cycle] if options.cycle else range(1, options.cycles + 1)
+    session.say(f"{len(cycles)} cycles, seed {options.seed}")
+    checks = Checks()
+    tally = threading.Lock()
+
+    def one(number):
+        plan = soak_cycle(options, choices, number)
+        name = f"{plan.scenario} {plan.variant} {' '.join(plan.words)}"
+        qemu, why = session.qemu_for(corrupt.named(plan.scenario), plan.variant)
+        result = None
+        if not why:
+            result = session.run_plan(plan._replace(qemu=qemu))["result"]
+        with tally:
+            if why:
+                checks.skipped += 1
+            elif result["verdict"] == "pass":
+                checks.passed += 1
+            else:
+                checks.failed += 1
+            session.say(f"cycle {number}: {name}: "
+                        + (f"skipped, {why}" if why else result["verdict"] + (
+                            f" ({result['reason']})" if result["reason"] else ""))
+                        + f"; {checks.passed} passed, {checks.failed} failed, "
+                          f"{checks.skipped} skipped of {len(cycles)}")
+            if result and result["verdict"] != "pass":
+                session.say(f"again: {plan.again}")
+
+    session.side_by_side(one, cycles)
+    if session.lost:
+        print(f"# {session.lost} runs lost through defects of QEMU, repeated")
+    return checks.end()
 
 
 class Checks:
@@ -485,9 +748,9 @@ def one_run(options):
     """Internal: what Session._run_process() starts."""
     folder = pathlib.Path(options.folder)
     variant = variants.Variant(options.iommu, options.mode)
-    outcome = run.run_once(scenarios.ALL[options.scenario](), options.arm,
+    outcome = run.run_once(corrupt.named(options.scenario, options.seed), options.arm,
                            options.image, options.initrd, variant,
-                           options.qemu, options.accel, folder)
+                           options.qemu, options.accel, folder, options.words)
     run.write_outcome(outcome, folder)
 
 
@@ -532,12 +795,31 @@ def arguments():
                                   "DIR/runs")
         return command
 
+    check_command = add("check", check,
+                        "pass or fail, with controls on the unmodified kernel")
+    check_command.set_defaults(seed=1)
     for command in (
             add("demo", demo, "all scenarios with the framework: a table and a picture"),
             add("compare", compare, "the same, beside the unmodified kernel"),
-            add("check", check, "pass or fail, with controls on the unmodified kernel")):
+            check_command):
         command.add_argument("--only", metavar="SCENARIO[,SCENARIO...]",
                              help="only these")
+    command = add("corrupt", corrupt_tables, "tables corrupted after the panic: what "
+                  "becomes of the dump, the damage, and the devices beside")
+    command.add_argument("--only", metavar="CASE[,CASE...]", help="only these cases")
+    command.add_argument("--seed", type=int, default=1, metavar="N",
+                         help="for entries that are garbage (default: 1)")
+    command = add("soak", soak, "crash cycles by chance over all scenarios and modes")
+    command.add_argument("--cycles", type=int, default=200, metavar="N",
+                         help="how many (default: 200)")
+    command.add_argument("--seed", type=int, metavar="N",
+                         default=int(time.time()) % 1000000,
+                         help="the same seed gives the same cycles (default: by the "
+                              "time of day, and printed)")
+    command.add_argument("--cycle", type=int, metavar="N",
+                         help="only this one, to repeat it")
+    command.add_argument("--only", metavar="SCENARIO[,SCENARIO...]",
+                         help="only these, and no corrupted tables")
     command = add("run", run_scenario, "one scenario")
     command.add_argument("scenario", choices=list(scenarios.ALL))
     command.add_argument("--arm", "--kernel", choices=scenarios.ARMS,
@@ -551,6 +833,8 @@ def arguments():
     for name in ("scenario", "arm", "image", "initrd", "iommu", "mode", "qemu",
                  "accel", "folder"):
         command.add_argument(name)
+    command.add_argument("seed", type=int)
+    command.add_argument("words", nargs="*")
     # nor this: between QEMU and the trace file, see trace.thin()
     commands.add_parser("thin-trace").add_argument("path")
 

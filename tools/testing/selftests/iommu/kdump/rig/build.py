@@ -119,7 +119,10 @@ class Kernel:
             if b"ld-linux" in program.read(4096):
                 raise RigError(f"{busybox} is not static: {BUSYBOX_HINT}")
 
-        with tempfile.TemporaryDirectory(dir=self.work) as scratch:
+        # we have the lock: what is there is of a rig that was killed
+        for left in self.work.glob("scratch.*"):
+            shutil.rmtree(left, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix="scratch.", dir=self.work) as scratch:
             root = pathlib.Path(scratch) / "root"
             library = root / "lib/modules" / self.release
             (root / "bin").mkdir(parents=True)

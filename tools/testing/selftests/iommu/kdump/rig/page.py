@@ -4,6 +4,7 @@
 import base64
 import html
 import json
+import os
 
 from . import report, variants
 
@@ -78,7 +79,9 @@ def write(path, title, session, outcomes, kernels, skipped, lost):
     results = json.dumps([o["result"] for o in outcomes]).replace("<", "\\u003c")
     parts.append(f"<script type='application/json' id='results'>{results}</script>\n"
                  "</body></html>\n")
-    path.write_text("".join(parts), encoding="utf-8")
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text("".join(parts), encoding="utf-8")
+    os.replace(partial, path)
     return path
 
 

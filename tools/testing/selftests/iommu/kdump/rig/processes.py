@@ -23,10 +23,16 @@ class Stopped(Exception):
     """The rig was told to end; no new child may be started."""
 
 
+# A rig that is killed before setpriv has done its work has nobody to tell: then the
+# command is not begun.
+_IF_PARENT_LIVES = 'test "$PPID" = "$0" && exec "$@"'
+
+
 def start(command, **options):
     """subprocess.Popen, registered, in a process group of its own."""
     if shutil.which("setpriv"):
-        command = ["setpriv", "--pdeathsig", "KILL", "--"] + command
+        command = ["setpriv", "--pdeathsig", "KILL", "--",
+                   "sh", "-c", _IF_PARENT_LIVES, str(os.getpid()), *command]
     with _lock:
         if stopping.is_set():
             raise Stopped()
@@ -37,7 +43,8 @@ def start(command, **options):
 
 def end(child):
     """Kill what still runs of the child's process group and collect its status."""
-    if child.poll() is None:
+    # not yet waited for: the number is still its own
+    if child.returncode is None:
         try:
             os.killpg(child.pid, signal.SIGKILL)
         except ProcessLookupError:
@@ -76,11 +83,17 @@ def end_all():
         end(child)
 
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 def _stop(number, _frame):
+    # an impatient second one must not interrupt the tidying up
+    for other in SIGNALS:
+        signal.signal(other, signal.SIG_IGN)
     stopping.set()
     raise SystemExit(128 + number)
 
 
 def install_signal_handlers():
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in SIGNALS:
         signal.signal(number, _stop)

@@ -3,6 +3,7 @@
 
 import collections
 import math
+import os
 import shutil
 
 from . import processes, scenarios, variants
@@ -109,6 +110,40 @@ def table(outcomes, lost):
     return "\n".join(text)
 
 
+def corruption_table(outcomes, lost):
+    """One row for each case of corrupt.py; the unmodified kernel's are controls."""
+    head = ["case", "iommu/mode", "kernel", "verdict", "crash hits before", "after",
+            "faults", "healthy faults", "transl. off", "vmcore", "state", "log"]
+    rows = [head]
+    for outcome in outcomes:
+        result, seen = outcome["result"], outcome.get("findings") or {}
+        states = seen.get("states", {})
+        affected = seen.get("affected", ())
+        rows.append([str(cell) if cell is not None else "-" for cell in (
+            result["scenario"].removeprefix("corrupt-"),
+            f"{result['iommu']}/{result['mode']}", result["kernel"], result["verdict"],
+            seen.get("hits_before"), seen.get("hits_after"), result["faults"],
+            seen.get("healthy_faults"), result["translation_off"],
+            "saved" if result["vmcore"] else "lost",
+            " ".join(dict.fromkeys(states[name] for name in affected)),
+            _shortened(seen.get("log", "")))])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    text = ["  ".join(cell.ljust(width) if i in (0, 1, 2, 3, 9, 10, 11) else
+                      cell.rjust(width)
+                      for i, (cell, width) in enumerate(zip(row, widths))).rstrip()
+            for row in rows]
+    text.insert(1, "  ".join("-" * width for width in widths))
+    text.append("")
+    text.append("QEMU " + ", ".join(sorted({o["result"]["qemu"] for o in outcomes}))
+                + f"; {len(outcomes)} runs"
+                + (f", {lost} more lost through defects of QEMU" if lost else ""))
+    return "\n".join(text)
+
+
+def _shortened(text, length=100):
+    return text if len(text) <= length else text[:length - 3] + "..."
+
+
 # -- the picture -----------------------------------------------------------------
 
 def _representative(runs):
@@ -194,8 +229,9 @@ def picture(outcomes, kernels, stem, chosen=None, suffixes=("svg", "png")):
         if suffix not in suffixes:
             continue
         target = stem.with_suffix(f".{suffix}")
+        partial = target.with_name(f".{target.name}.partial")
         script = (
-            f"set terminal {terminal}\nset output {_quoted(str(target))}\n"
+            f"set terminal {terminal}\nset output {_quoted(str(partial))}\n"
             f"set multiplot\n"
             f"set label 1 'DMA of devices left running by a kernel that crashed' "
             f"at screen 0.5,{1 - 0.25 / height:.4f} center "
@@ -207,8 +243,9 @@ def picture(outcomes, kernels, stem, chosen=None, suffixes=("svg", "png")):
         if status != 0:
             print("no picture: gnuplot says " +
                   output.decode("utf-8", "replace").strip())
-            target.unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
             continue
+        os.replace(partial, target)
         written.append(target)
     return written
 

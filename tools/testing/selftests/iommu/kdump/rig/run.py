@@ -93,6 +93,8 @@ class Run:
             return None
         if "Kernel panic - not syncing" in line and self.boots == 1:
             self.times["dead"] = now
+            if self.scenario.forges_when_dead:
+                self._forge()
             return None
         match = re.search(r"crashkernel reserved: 0x(\w+) - 0x(\w+)", line)
         if match and not self.crash_range:
@@ -176,6 +178,21 @@ class Run:
             self.scenario.on_request(request, self)
         return "done"
 
+    def _forge(self):
+        """The scenario changes what the dead kernel has left, while nothing runs."""
+        monitor = self.machine.monitor
+        monitor.command("stop")
+        try:
+            reader = self.tables_now()
+            if not reader or not self.in_old_memory(reader.root & tables.ADDRESS):
+                raise machine.Broken("the crash kernel was there before the host could "
+                                     "change tables: is this host very busy?")
+            self.old_map = reader.mappings()
+            self.scenario.after_panic(self, reader)
+            self.times["forged"] = time.time()
+        finally:
+            monitor.command("cont")
+
     def _marker_pages(self):
         """Pages of the crash kernel's memory that hold a forbidden marker."""
         if not self.crash_range:
@@ -201,9 +218,16 @@ class Run:
             self.old_map = dict.fromkeys(self.scenario.devices, untranslated)
             return
         reader = self._tables(untranslated, old=True)
-        if reader:
-            self.old_map = reader.mappings()
-            self.old_tables = reader
+        if not reader:
+            return
+        found = reader.mappings()
+        # what was forged since is no mapping of the crashed kernel
+        if "forged" not in self.times:
+            self.old_map = found
+        # nor is a table in the crash kernel's memory
+        reader.tables = {address: table for address, table in reader.tables.items()
+                         if self.in_old_memory(address)}
+        self.old_tables = reader
 
     def _read_new_tables(self):
         everything = tables.identity([(0, machine.MEMORY_MIB << 20)])
@@ -348,10 +372,13 @@ class Run:
 
         # Nobody changes the old tables any more, nor uses others. Not at once: the
         # other processors go on for a moment after the message of the panic.
-        still = (self.times["dead"] + self.times["boot"]) / 2
+        # What was forged is used when caches are empty, and nobody knows when.
+        still = (self.times["dead"] + self.times["boot"]) / 2, self.times["boot"]
+        if "forged" in self.times:
+            still = self.panic, self.times["forged"]
         self.misread = [
             record for record in after
-            if still < record.time < self.times["boot"] and
+            if still[0] < record.time < still[1] and
             isinstance(record, trace.Access) and
             record.device in self.scenario.devices and self._misread(record)]
 
@@ -371,7 +398,7 @@ class Run:
                     self.faults.append((record.time, 1))
             elif isinstance(record, trace.Faults):
                 if id(record) not in provoked:
-                    self.faults.append(record)
+                    self.faults.append((record.time, record.count))
             elif isinstance(record, trace.Switch):
                 self.translation_off += not record.on
             elif isinstance(record, trace.Reset):
@@ -478,7 +505,7 @@ class Run:
             reasons.append("no legacy DMA was seen, so nothing was tested")
         if self.fault_count and not blocks:
             reasons.append(f"{self.fault_count} DMA faults")
-        if self.crash_hits:
+        if self.crash_hits and not scenario.forges_when_dead:
             reasons.append(f"{len(self.crash_hits)} legacy accesses reached "
                            f"crash-kernel memory")
         if self.marker_pages:
@@ -499,7 +526,7 @@ class Run:
                            f"crashed kernel's tables say: the rig misreads them")
         changed = (self.old_tables.changes(self.machine.memory)
                    if self.old_tables else 0)
-        if changed:
+        if changed and not scenario.overwrites_tables:
             reasons.append(f"{changed} table pages of the crashed kernel changed")
         for role in ("first", "crash") if self.framework else ():
             passed, _failed, skipped = self.self_tests.get(role, (0, 0, 0))
@@ -571,8 +598,12 @@ def _failure(run, qemu_version, seconds, reason):
     return result
 
 
-def run_once(scenario, kernel_name, image, initrd, variant, qemu, accel, folder):
-    """Returns {"result": ...} with "series", or {"lost": reason}."""
+def run_once(scenario, kernel_name, image, initrd, variant, qemu, accel, folder,
+             words=()):
+    """Returns {"result": ...} with "series", or {"lost": reason}.
+
+    words: rig.* words for both kernels, see guest/init.
+    """
     began = time.monotonic()
     run = Run(scenario, kernel_name, variant, folder)
     qemu_version = machine.version(qemu)
@@ -588,7 +619,7 @@ def run_once(scenario, kernel_name, image, initrd, variant, qemu, accel, folder)
         # an emulated timer on a busy host may miss what that check expects
         "no_timer_check",
         *variant.first_words, "rig.role=first",
-        f"rig.scenario={scenario.script or scenario.name}",
+        f"rig.scenario={scenario.script or scenario.name}", *words,
         f"rig.token={run.token}", "rig.crash=" + ";".join(crash_options)])
     outcome = {}
     try:
@@ -609,6 +640,7 @@ def run_once(scenario, kernel_name, image, initrd, variant, qemu, accel, folder)
         run.evaluate()
         outcome["result"] = run.result(qemu_version, time.monotonic() - began)
         outcome["series"] = run.series()
+        outcome["findings"] = scenario.findings(run)
         outcome["log_lines"] = run.log_lines
     except machine.Lost as lost:
         outcome["lost"] = str(lost)
@@ -617,6 +649,7 @@ def run_once(scenario, kernel_name, image, initrd, variant, qemu, accel, folder)
         outcome["result"] = _failure(run, qemu_version,
                                      time.monotonic() - began, str(broken))
     finally:
+        outcome["reached"] = list(run.times)
         for wire in run.wires.values():
             wire.close()
         if run.machine:

@@ -47,6 +47,10 @@ class Scenario:
     blocks = False              # it makes the framework block, and that may fault
     start_afresh = ()           # devices whose groups need not have carried anything
     way_out = False             # the IOMMU is off in the crash kernel
+    # After the panic the host forges tables (after_panic); judge() then decides which
+    # accesses to the crash kernel's memory are a failure.
+    forges_when_dead = False
+    overwrites_tables = False   # a device writes to the tables of the crashed kernel
     variant = None              # set when it is run
     demo_runs = 1
     check_runs = 1
@@ -72,8 +76,14 @@ class Scenario:
     def before_panic(self, run):
         """The kernel that crashes is about to, and waits."""
 
+    def after_panic(self, run, reader):
+        """The kernel is dead and the machine stands still; reader has its tables."""
+
     def on_new_tables(self, run, reader):
         """The crash kernel's tables have been read: while it runs, and at its end."""
+
+    def findings(self, run):
+        """More than the figures, for a table of the scenario's own; None: nothing."""
 
     def control_figures(self, variant):
         """Figures of which at least one shows the damage on the unmodified kernel."""
@@ -496,7 +506,8 @@ class Ats(Scenario):
         return reasons
 
 
-def _sound(number, place):
+def sound(number, place):
+    """QEMU arguments of a sound controller; the audio device is "silence"."""
     return ["-device", f"intel-hda,id=sound{number},{place}",
             "-device", f"hda-duplex,bus=sound{number}.0,audiodev=silence"]
 
@@ -517,7 +528,7 @@ class Streams(Scenario):
     def qemu_devices(self, wires, folder):
         words = ["-audiodev", "none,id=silence"]
         for number, place in enumerate(self.PLACES):
-            words += _sound(number, place)
+            words += sound(number, place)
         return words
 
     def steps(self, run):
@@ -569,7 +580,7 @@ class Groups(Streams):
             return words
         words += ["-device", "pcie-pci-bridge,id=bridge,bus=pcie.0,addr=4"]
         for number, place in enumerate(self.ALIASED, len(self.PLACES)):
-            words += _sound(number, place)
+            words += sound(number, place)
         return words
 
     def steps(self, run):

@@ -91,6 +91,10 @@ def identity(ranges):
 class Reader:
     """What the formats have in common. ram: what identity devices may access."""
 
+    # Bits without which hardware takes an entry for absent: see entry(), and path().
+    PRESENT_ENTRY = 1
+    PRESENT_PAGE = 3
+
     def __init__(self, memory, root, ram):
         self.memory = memory
         self.root = root
@@ -101,6 +105,8 @@ class Reader:
         self._tops = {}         # {requester ID: (where that address is, levels)}
         self._kinds = {}        # {requester ID: where the kind of translation is}
         self._places = {}       # {requester ID: (address, size) of its entry}
+        # {requester ID: {kind of entry: (address, size, where its pointer is)}}
+        self._entry_places = {}
         self._known = {}        # page tables are shared between requester IDs
 
     def _entries(self, address, hardware_bits=NO_HARDWARE_BITS, pages=1):
@@ -174,6 +180,77 @@ class Reader:
             if not level:
                 return where
 
+    def entry(self, device, kind):
+        """(address, size, where its pointer is) of an entry on the way to page tables.
+
+        kind: root, context, directory, pasid (VT-d) or device (AMD-Vi).
+        """
+        return self._entry_places[device][kind]
+
+    def entries(self, device):
+        """All entries of entry(), from the root on."""
+        return list(self._entry_places[device].values())
+
+    def path(self, device, page):
+        """Where the entries are that lead to a mapped IOVA page, the uppermost first."""
+        where, level = self._tops[device]
+        places = []
+        while True:
+            entry, = struct.unpack_from("<Q", self.memory, where)
+            level = self._level_below(entry, level)
+            where = (entry & ADDRESS) + 8 * (page >> 9 * level & 511)
+            places.append(where)
+            entry, = struct.unpack_from("<Q", self.memory, where)
+            if self._is_leaf(entry, level):
+                return places
+
+    def make_small(self, where):
+        """Make the leaf at an address one of 4 KiB, whatever it says of its size."""
+        entry, = struct.unpack_from("<Q", self.memory, where)
+        struct.pack_into("<Q", self.memory, where, self._small_leaf(entry))
+
+    def copy_tables(self, device, free, target):
+        """Copy all page tables of a device to pages of the list free.
+
+        In the copy the leaves lead to what target() returns. Returns where in the
+        copy the entries are that path() finds, by their places: {old: new}.
+        """
+        where, levels = self._tops[device]
+        entry, = struct.unpack_from("<Q", self.memory, where)
+        moved = {}
+        self._copy_table(entry & ADDRESS, self._level_below(entry, levels), free,
+                         target, moved)
+        return moved
+
+    def _copy_table(self, table, level, free, target, moved):
+        copy = free.pop()
+        for index, entry in enumerate(struct.unpack(
+                "<512Q", self.memory[table:table + PAGE])):
+            if self._is_present(entry):
+                if not self._is_leaf(entry, level):
+                    below = self._copy_table(
+                        entry & ADDRESS, self._level_below(entry, level), free,
+                        target, moved)
+                    entry = entry & ~ADDRESS | below
+                elif not level:
+                    entry = self._small_leaf(entry) & ~ADDRESS | target()
+            struct.pack_into("<Q", self.memory, copy + 8 * index, entry)
+            moved[table + 8 * index] = copy + 8 * index
+        return copy
+
+    @staticmethod
+    def _is_present(entry):
+        return bool(entry & 3)
+
+    @staticmethod
+    def _is_leaf(entry, level):
+        return not level or bool(entry & 0x80)
+
+    @staticmethod
+    def _small_leaf(entry):
+        """The same leaf for a page of 4 KiB, if the entry says how large it is."""
+        return entry
+
     def make_identity(self, device):
         """No translation for a device, whatever its entry points at."""
         where = self._kinds[device]
@@ -226,6 +303,9 @@ class VtdLegacy(Reader):
                 device = bus << 8 | function
                 place = (root[2 * bus] & ADDRESS) + 16 * function
                 self._places[device] = place, 16
+                self._entry_places[device] = {
+                    "root": (self.root + 16 * bus, 16, self.root + 16 * bus),
+                    "context": (place, 16, place)}
                 if low >> 2 & 3 == 2:
                     found = self.ram
                 else:
@@ -252,7 +332,11 @@ class VtdScalable(Reader):
                 low, high = context[4 * function:4 * function + 2]
                 if low & 1:
                     device = half << 7 | function
-                    self._places[device] = (pointer & ADDRESS) + 32 * function, 32
+                    place = (pointer & ADDRESS) + 32 * function
+                    self._places[device] = place, 32
+                    self._entry_places[device] = {
+                        "root": (self.root + 8 * half, 8, self.root + 8 * half),
+                        "context": (place, 32, place)}
                     devices[device] = self._device(device, low & ADDRESS,
                                                    high & 0xfffff)
         return devices
@@ -270,6 +354,8 @@ class VtdScalable(Reader):
         # a directory has 512 entries a page; requests without PASID use one
         entry = self._entries(directory + (pasid >> 6) // 512 * PAGE)
         entry = entry[(pasid >> 6) % 512] if entry else 0
+        place = directory + 8 * (pasid >> 6)
+        self._entry_places[device]["directory"] = place, 8, place
         if not entry & 1:
             return PageMap()
         fields = self._entries(entry & ADDRESS)[8 * (pasid & 63):][:3]
@@ -278,6 +364,9 @@ class VtdScalable(Reader):
         kind = fields[0] >> 6 & 7
         place = (entry & ADDRESS) + 64 * (pasid & 63)
         self._kinds[device] = place
+        # the first stage has its pointer in the third word
+        self._entry_places[device]["pasid"] = (place, 64,
+                                               place + 16 * (kind == 1))
         if kind == 1:
             self.domains[device] = fields[1] & 0xffff, fields[2] & ADDRESS
             self._tops[device] = place + 16, 4 + (fields[2] >> 2 & 3)
@@ -297,6 +386,8 @@ class Amd(Reader):
     """Device table, host (v1) page tables and guest (v2) page tables."""
 
     READ_AND_WRITE = 3 << 61
+    PRESENT_ENTRY = 3 | READ_AND_WRITE
+    PRESENT_PAGE = 1 | READ_AND_WRITE
 
     def __init__(self, memory, root, ram):
         super().__init__(memory, root, ram)
@@ -315,6 +406,7 @@ class Amd(Reader):
                 continue
             place = (self.root & ADDRESS) + 32 * device
             self._places[device] = place, 32
+            self._entry_places[device] = {"device": (place, 32, place)}
             if one >> 55 & 1:
                 gcr3 = ((one >> 58 & 7) << 12 | (two >> 16 & 0xffff) << 15 |
                         (two >> 43 & 0x1fffff) << 31)
@@ -344,6 +436,18 @@ class Amd(Reader):
     def _level_below(entry, _level):
         # an entry names the level of what it points at
         return (entry >> 9 & 7) - 1
+
+    @staticmethod
+    def _is_present(entry):
+        return bool(entry & 1)
+
+    @staticmethod
+    def _is_leaf(entry, _level):
+        return entry >> 9 & 7 in (0, 7)
+
+    @staticmethod
+    def _small_leaf(entry):
+        return entry & ~0xe00
 
     def _guest(self, gcr3, levels, paging):
         """Requests without PASID use the table of PASID 0."""

@@ -13,8 +13,9 @@ import re
 # time: seconds since the epoch, the clock that console lines are stamped with
 Access = collections.namedtuple("Access", "time device iova address")
 Fault = collections.namedtuple("Fault", "time device iova write reason")
-# more faults within a moment, when there are too many to keep each
-Faults = collections.namedtuple("Faults", "time count")
+# more faults of one device (None: the trace does not say whose) within a moment, when
+# there are too many to keep each
+Faults = collections.namedtuple("Faults", "time count device")
 # AMD-Vi passed an address on as it was, or blocked the access: the trace has no
 # word for the difference, but the device table has
 Untranslated = collections.namedtuple("Untranslated", "time device iova")
@@ -22,6 +23,8 @@ Switch = collections.namedtuple("Switch", "time on")
 Root = collections.namedtuple("Root", "time address scalable")
 Attach = collections.namedtuple("Attach", "time device")
 Reset = collections.namedtuple("Reset", "time model")
+# the IOMMU forgets what it has cached for a domain ID, or all (None)
+Flush = collections.namedtuple("Flush", "time domain")
 # the IOMMU tells a device to forget translations that it has cached (ATS)
 DeviceFlush = collections.namedtuple("DeviceFlush", "time device")
 
@@ -73,6 +76,14 @@ def _vtd_context_flush(time, text):
     return Attach(time, _numbers(text)[0])
 
 
+def _flush(time, text):
+    return Flush(time, _numbers(text)[0])
+
+
+def _flush_everything(time, _text):
+    return Flush(time, None)
+
+
 class _Amdvi:
     """One line says that a translation was found (or remembered), the next which."""
 
@@ -112,7 +123,8 @@ def _vtd_descriptor(time, text):
 
 
 def _thinned_faults(time, text):
-    return Faults(time, int(text))
+    count, device = text.split()
+    return Faults(time, int(count), None if device == "?" else int(device, 16))
 
 
 def _hda_stopped(time, text):
@@ -145,6 +157,8 @@ _VTD = {
     "vtd_dmar_enable": _vtd_enable,
     "vtd_reg_dmar_root": _vtd_root,
     "vtd_inv_desc_cc_devices": _vtd_context_flush,
+    "vtd_inv_desc_iotlb_global": _flush_everything,
+    "vtd_inv_desc_iotlb_domain": _flush,
     "vtd_inv_desc": _vtd_descriptor,
 }
 
@@ -159,6 +173,8 @@ def _parsers(iommu):
         "amdvi_translation_result": amdvi.result,
         "amdvi_control_status": amdvi.control,
         "amdvi_devtab_inval": amdvi.entry_flush,
+        "amdvi_pages_inval": _flush,
+        "amdvi_all_inval": _flush_everything,
         **_DEVICES,
     }
 
@@ -218,6 +234,9 @@ BURST = 0.01                    # seconds of faults that become one line
 _THINNED = b"rig_faults"
 _FAULT = re.compile(rb"vtd_dmar_fault |vtd_fault_disabled |"
                     rb"amdvi_translation_result .* hpa 0x0\b")
+_FAULT_SOURCE = re.compile(rb"vtd_dmar_fault sid 0x([0-9a-f]+) |"
+                           rb"amdvi_translation_result .*?"
+                           rb"([0-9a-f]{2}:[0-9a-f]{2}\.[0-9a-f]{1,2})")
 # what comes before that line when 0 is where the address really leads to
 _NO_FAULT = re.compile(rb"amdvi_cache_update |amdvi_iotlb_hit ")
 
@@ -228,7 +247,7 @@ class _Thinner:
     def __init__(self):
         self.found = False
         self.kept = 0
-        self.count = 0
+        self.counts = {}        # faults of the burst, by device
         self.first = None       # what the first line of the burst begins with
         self.since = 0.0
 
@@ -244,17 +263,27 @@ class _Thinner:
                 yield line
                 continue
             now = self._moment(line)
-            if self.count and not self.since <= now < self.since + BURST:
+            if self.counts and not self.since <= now < self.since + BURST:
                 yield from self.burst()
-            if not self.count:
+            if not self.counts:
                 name = _FAULT.search(line).start()
                 self.first, self.since = line[:name], now
-            self.count += 1
+            device = self._device(line)
+            self.counts[device] = self.counts.get(device, 0) + 1
 
     def burst(self):
-        if self.count:
-            yield self.first + _THINNED + b" %d\n" % self.count
-            self.count = 0
+        for device, count in self.counts.items():
+            yield self.first + _THINNED + b" %d %s\n" % (count, device)
+        self.counts = {}
+
+    @staticmethod
+    def _device(line):
+        match = _FAULT_SOURCE.search(line)
+        if not match:
+            return b"?"
+        if match[1]:
+            return match[1]
+        return b"%x" % requester(match[2].decode())
 
     @staticmethod
     def _moment(line):

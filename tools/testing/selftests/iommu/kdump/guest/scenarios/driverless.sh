@@ -5,8 +5,7 @@
 device=0000:00:05.0
 
 first() {
-	load_module snd-hda-codec-generic
-	load_module snd-hda-intel
+	load_sound
 	wait_for /dev/snd/pcmC0D0c
 	wait_for /dev/snd/pcmC0D0p
 	pcm_stream capture /dev/snd/pcmC0D0c > /dev/kmsg &

@@ -19,8 +19,7 @@ present() {
 }
 
 first() {
-	load_module snd-hda-codec-generic
-	load_module snd-hda-intel
+	load_sound
 	capture_from $late $driven $driverless $unbound $failing
 	present $alias_a && capture_from $alias_a $alias_b
 	sleep 0.5
@@ -31,9 +30,7 @@ first() {
 
 crash() {
 	no_automatic_probe
-	load_module edu_dma count=64
-	load_module snd-hda-codec-generic
-	load_module snd-hda-intel
+	in_any_order "load_module edu_dma count=64" load_sound
 	note boot $late $driven $unbound $failing
 
 	override_driver edu_dma $driven

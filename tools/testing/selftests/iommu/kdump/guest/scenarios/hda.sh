@@ -6,8 +6,7 @@
 device=0000:00:05.0
 
 first() {
-	load_module snd-hda-codec-generic
-	load_module snd-hda-intel
+	load_sound
 	wait_for /dev/snd/pcmC0D0c
 	wait_for /dev/snd/pcmC0D0p
 	pcm_stream capture /dev/snd/pcmC0D0c > /dev/kmsg &
@@ -20,8 +19,7 @@ first() {
 
 crash() {
 	sleep 0.7
-	load_module snd-hda-codec-generic
-	load_module snd-hda-intel
+	load_sound
 	wait_for /dev/snd/pcmC0D0c
 	sleep 0.3
 	ask_host scan

@@ -11,8 +11,7 @@ rescanned=0000:00:05.0
 bystander=0000:00:06.0
 
 first() {
-	load_module snd-hda-codec-generic
-	load_module snd-hda-intel
+	load_sound
 	capture_from $unplugged $reset_before $reset_during $rescanned $bystander
 	sleep 0.5
 	load_crash_kernel
@@ -43,9 +42,7 @@ wait_until_usable() {
 
 crash() {
 	no_automatic_probe
-	load_module edu_dma count=64
-	load_module snd-hda-codec-generic
-	load_module snd-hda-intel
+	in_any_order "load_module edu_dma count=64" load_sound
 	note boot $unplugged $reset_before $reset_during $rescanned $bystander
 
 	override_driver edu_dma $bystander

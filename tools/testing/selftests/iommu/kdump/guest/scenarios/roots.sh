@@ -8,9 +8,7 @@ driverless=0000:00:06.1
 sandbox=0000:00:07.0
 
 first() {
-	load_module edu_dma size=65536 count=4
-	load_module snd-hda-codec-generic
-	load_module snd-hda-intel
+	in_any_order "load_module edu_dma size=65536 count=4" load_sound
 	capture_from $driven $driverless
 	wait_for /sys/kernel/debug/edu_dma/$sandbox/mappings
 	while read -r iova length; do

@@ -3,8 +3,7 @@
 # a fault for each access, until the host has seen enough of them.
 
 first() {
-	load_module snd-hda-codec-generic
-	load_module snd-hda-intel
+	load_sound
 	wait_for /dev/snd/pcmC0D0c
 	wait_for /dev/snd/pcmC0D0p
 	pcm_stream capture /dev/snd/pcmC0D0c > /dev/kmsg &

@@ -8,8 +8,7 @@ driverless=0000:00:06.0
 carried=0000:00:07.0
 
 first() {
-	load_module snd-hda-codec-generic
-	load_module snd-hda-intel
+	load_sound
 	capture_from $owned $driverless $carried
 	sleep 0.5
 	load_crash_kernel
@@ -19,10 +18,8 @@ first() {
 
 crash() {
 	no_automatic_probe
-	load_module edu_dma count=64
-	load_module vfio-pci
-	load_module snd-hda-codec-generic
-	load_module snd-hda-intel
+	in_any_order "load_module edu_dma count=64" "load_module vfio-pci"
+	load_sound
 	note boot $owned $driverless $carried
 	override_driver edu_dma $carried
 

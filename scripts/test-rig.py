@@ -1,0 +1,319 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""test-rig.py: interrupt the test rig at any moment, and look at what is left.
+
+Starts subcommands of kdump_rig.py, ends them by SIGINT, SIGTERM or SIGKILL at moments
+that the seed decides, and looks for processes of theirs, for results that are not
+whole, and for files of runs. Another run goes on beside them all the time, with an
+output folder of its own, and must not notice.
+
+Prints TAP. Wants the kernels of "make kernel kernel-mainline", or --framework and
+--mainline. --all interrupts each subcommand by each signal; without it there are a
+few, for make check. --seed repeats the moments of an earlier run.
+"""
+
+import argparse
+import importlib
+import json
+import os
+import pathlib
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import types
+
+sys.dont_write_bytecode = True
+
+REPO = pathlib.Path(__file__).resolve().parent.parent
+RIG = REPO / "tools/testing/selftests/iommu/kdump/kdump_rig.py"
+sys.path.insert(0, str(RIG.parent))
+
+# What is interrupted, and what each needs to have something to do for a while.
+COMMANDS = {
+    "demo": ["--only", "hda,driverless", "--iommu", "vtd"],
+    "check": ["--only", "hda", "--iommu", "vtd", "--mode", "legacy"],
+    "compare": ["--only", "hda", "--iommu", "vtd", "--mode", "legacy"],
+    "corrupt": ["--iommu", "vtd", "--mode", "legacy"],
+    "soak": ["--iommu", "vtd", "--mode", "legacy", "--seed", "1"],
+}
+# In make check: the subcommand, the signal, and whether a machine must be running.
+FEW = (("demo", "SIGINT", True), ("check", "SIGTERM", False),
+       ("compare", "SIGKILL", False), ("corrupt", "SIGKILL", True),
+       ("soak", "SIGTERM", True))
+SIGNALS = ("SIGINT", "SIGTERM", "SIGKILL")
+
+# An environment variable by which processes are found, whoever their parent is now.
+MARK = "KDUMP_TEST_RIG"
+GONE_WITHIN = 5.0           # seconds for a killed machine to give its memory back
+MACHINE_WITHIN = 120.0
+
+
+class Failed(Exception):
+    """What is wrong, in one line."""
+
+
+def processes_of(mark, folder):
+    """{pid: command} of all that a rig has started, by its mark or its folder."""
+    found = {}
+    for place in pathlib.Path("/proc").glob("[0-9]*"):
+        pid = int(place.name)
+        if pid == os.getpid():
+            continue
+        try:
+            command = (place / "cmdline").read_bytes()
+            environment = (place / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if f"{MARK}={mark}".encode() in environment or \
+                str(folder).encode() in command:
+            found[pid] = command.replace(b"\0", b" ").decode("utf-8", "replace")
+    return found
+
+
+def start(command, mark, out, kernels):
+    words = [sys.executable, str(RIG), *command, "--out", str(out), "--jobs", "1"]
+    for name, place in kernels.items():
+        words += [f"--{name}", str(place)]
+    log = open(out / f"{mark}.log", "wb")       # pylint: disable=consider-using-with
+    return subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                            env=os.environ | {MARK: mark}, start_new_session=True)
+
+
+def tail(out, mark):
+    lines = (out / f"{mark}.log").read_text("utf-8", "replace").splitlines()
+    return lines[-1] if lines else "it has said nothing"
+
+
+def wait_for_machine(rig, mark, out):
+    until = time.monotonic() + MACHINE_WITHIN
+    while time.monotonic() < until:
+        if rig.poll() is not None:
+            raise Failed(f"it ended by itself with status {rig.returncode} before a "
+                         f"machine ran: {tail(out, mark)}")
+        if any("qemu-system" in command.split(" ")[0] for command in
+               processes_of(mark, out).values()):
+            return
+        time.sleep(0.1)
+    raise Failed(f"no machine within {MACHINE_WITHIN:.0f} seconds: {tail(out, mark)}")
+
+
+def results(out):
+    """All lines of results.jsonl, which must be whole."""
+    path = out / "results.jsonl"
+    text = path.read_text() if path.exists() else ""
+    if text and not text.endswith("\n"):
+        raise Failed("results.jsonl ends within a line")
+    found = []
+    for line in text.splitlines():
+        try:
+            found.append(json.loads(line))
+            found[-1]["verdict"]                # pylint: disable=expression-not-assigned
+        except (ValueError, KeyError):
+            raise Failed(f"results.jsonl has half a line: {line[:60]}") from None
+    return found
+
+
+def interrupt(name, sent, with_machine, moment, out, kernels):
+    """One subcommand, ended by a signal at a moment."""
+    mark = f"{name}-{sent}-{os.getpid()}"
+    rig = start([name, *COMMANDS[name]], mark, out, kernels)
+    try:
+        if with_machine:
+            wait_for_machine(rig, mark, out)
+        time.sleep(moment)
+        if rig.poll() is not None:
+            raise Failed(f"it ended by itself with status {rig.returncode}: "
+                         f"{tail(out, mark)}")
+        rig.send_signal(getattr(signal, sent))
+        try:
+            status = rig.wait(20)
+        except subprocess.TimeoutExpired:
+            raise Failed("it goes on 20 seconds after the signal") from None
+        number = getattr(signal, sent)
+        if status != (-number if sent == "SIGKILL" else 128 + number):
+            raise Failed(f"it ended with status {status}: {tail(out, mark)}")
+
+        until = time.monotonic() + GONE_WITHIN
+        while (left := processes_of(mark, out)) and time.monotonic() < until:
+            time.sleep(0.1)
+        if left:
+            raise Failed("left behind: " + "; ".join(
+                f"{pid} {command[:60]}" for pid, command in left.items()))
+        results(out)
+        if "Traceback" in (out / f"{mark}.log").read_text("utf-8", "replace"):
+            raise Failed(f"it printed a traceback: {tail(out, mark)}")
+        partial = [str(path.relative_to(out)) for path in out.rglob("*.partial")]
+        if sent != "SIGKILL":       # who is killed cannot tidy up: the next one does
+            partial += [str(path.relative_to(out)) for path in
+                        (out / "runs").glob("*")]
+        if partial:
+            raise Failed(f"left behind: {', '.join(partial)}")
+    finally:
+        for pid in processes_of(mark, out):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        rig.wait()
+
+
+def whole_line_after_half_one(out, kernels):
+    """What is left of a rig killed within a line, or a run, goes with the next run."""
+    with open(out / "results.jsonl", "ab") as file:
+        file.write(b'{"scenario": "hda", "verd')
+    (out / "runs").mkdir(exist_ok=True)
+    left = out / "runs/hda-vtd-legacy-framework-1"
+    left.mkdir(exist_ok=True)
+    (left / "owner").touch()
+    before = (out / "results.jsonl").read_bytes().count(b"\n")
+    rig = start(["run", "driverless"], "after", out, kernels)
+    status = rig.wait(300)
+    if status != 0:
+        raise Failed(f"the next run fails: {tail(out, 'after')}")
+    if len(results(out)) != before + 1:
+        raise Failed("the next run has not appended one line")
+    if list((out / "runs").iterdir()):
+        raise Failed("folders of runs that were killed are still there")
+
+
+def judge_notices():
+    """What the corrupt command has to notice, each alone in a made-up run."""
+    corrupt, tables, trace, variants = (
+        importlib.import_module(f"rig.{name}")
+        for name in ("corrupt", "tables", "trace", "variants"))
+    victim, far = corrupt.VICTIM, corrupt.FAR["vtd"]
+    page, old, crash = 0xffff0, 0x100000, 0x2000000
+
+    def access(time, device, address):
+        return trace.Access(time, device, page << 12, address)
+
+    good = [record for device in (victim, corrupt.NEIGHBOUR, far)
+            for record in (access(1, device, old), access(8.9, device, old))]
+    good += [trace.Root(4, crash, False), trace.Attach(6, victim), trace.Flush(6.1, 3),
+             access(5, victim, crash)]
+    wrong = {
+        None: {},
+        "after the validation": {"records": [access(7, victim, crash)]},
+        "handed out again": {"records": [access(7, victim, crash)],
+                             "new_maps": [(8, {victim: tables.from_pages(
+                                 {page: crash})})]},
+        "faults of healthy devices": {"records": [trace.Faults(7, 2, far)]},
+        "went elsewhere": {"records": [access(7, far, old + 4096)]},
+        "had stopped": {"end": 20},
+        "never validated": {"without": trace.Attach},
+        "is blocked, not inherited": {"states": {far: "blocked"}},
+        "in the log": {"log": ""},
+        "through the edu device": {"loopbacks": ["other data"]},
+    }
+    for reason, change in wrong.items():
+        scenario = corrupt.Corrupt("leaf-crash-victim")
+        scenario.variant = variants.Variant("vtd", "legacy")
+        scenario.affected = [victim]
+        scenario.old_domains = dict.fromkeys(scenario.roles, 3)
+        states = {device: next(iter(scenario.expected(device)))
+                  for device in scenario.roles} | change.get("states", {})
+        by_name = {scenario.full_name(device): state for device, state in states.items()}
+        log = change.get("log", "group 1: 0 pages with a corrupt entry, 26 outside of the "
+                                "crashed kernel's memory, 0 out of range: left out")
+        records = [record for record in good + change.get("records", [])
+                   if not isinstance(record, change.get("without", ()))]
+        made_up = types.SimpleNamespace(
+            iommu="vtd", framework=True, inherits=True, crash_hits=[], panic=2,
+            records=sorted(records, key=lambda record: record.time),
+            times={"forged": 3, "boot": 3.5}, end=change.get("end", 9),
+            old_map=dict.fromkeys(scenario.devices, tables.from_pages({page: old})),
+            new_maps=change.get("new_maps", []),
+            loopbacks=change.get("loopbacks", ["good"]),
+            in_crash_memory=lambda address: crash <= address < 2 * crash,
+            state_of_device=by_name.get, group_of_device=lambda name: "1",
+            crash_log=lambda pattern, log=log: re.search(pattern, log))
+        found = scenario.judge(made_up)
+        if reason is None and found:
+            raise Failed(f"a good run fails: {found}")
+        if reason and not any(reason in text for text in found):
+            raise Failed(f"it does not notice \"{reason}\": {found}")
+
+
+class Tap:
+    def __init__(self, count):
+        self.number = self.failed = 0
+        print(f"TAP version 13\n1..{count}", flush=True)
+
+    def run(self, title, function, *arguments):
+        self.number += 1
+        try:
+            function(*arguments)
+            print(f"ok {self.number} {title}", flush=True)
+        except Failed as reason:
+            self.failed += 1
+            print(f"# {reason}\nnot ok {self.number} {title}", flush=True)
+
+
+def options():
+    built = pathlib.Path(os.environ.get("OUT", REPO / "out")) / "build"
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--framework", type=pathlib.Path, default=built / "framework")
+    parser.add_argument("--mainline", type=pathlib.Path, default=built / "mainline")
+    parser.add_argument("--seed", type=int, default=int(time.time()) % 1000000)
+    parser.add_argument("--all", action="store_true",
+                        help="each subcommand by each signal, early and late")
+    return parser.parse_args()
+
+
+def main():
+    wanted = options()
+    kernels = {"framework": wanted.framework, "mainline": wanted.mainline}
+    missing = [name for name, place in kernels.items()
+               if not (place / "arch/x86/boot/bzImage").exists()]
+    if missing or not shutil.which("qemu-system-x86_64"):
+        why = "make kernel kernel-mainline" if missing else "install qemu-system-x86"
+        print(f"TAP version 13\n1..1\nok 1 interrupting the rig # SKIP first {why}")
+        return 0
+
+    plans = list(FEW)
+    if wanted.all:
+        plans = [(name, sent, late) for name in COMMANDS for sent in SIGNALS
+                 for late in (False, True)]
+    chance = random.Random(wanted.seed)
+    print(f"# seed {wanted.seed}")
+    tap = Tap(len(plans) + 3)
+    tap.run("the judge of corrupted tables notices what is wrong", judge_notices)
+    ours = {"framework": wanted.framework}
+    with tempfile.TemporaryDirectory(prefix="test-rig.") as folder:
+        folder = pathlib.Path(folder)
+        out, beside = folder / "interrupted", folder / "beside"
+        out.mkdir()
+        beside.mkdir()
+        other = start(["run", "driverless", "--runs", "3" if not wanted.all else "20"],
+                      "beside", beside, ours)
+
+        def not_disturbed():
+            status = other.wait(900)
+            if status != 0:
+                raise Failed(f"it ended with status {status}: {tail(beside, 'beside')}")
+            if not all(result["verdict"] == "pass" for result in results(beside)):
+                raise Failed("its results are no pass")
+
+        try:
+            for name, sent, late in plans:
+                moment = chance.uniform(0, 4 if late else 8)
+                tap.run(f"{name} interrupted by {sent} {moment:.1f} s after "
+                        f"{'a machine has' if late else 'it was'} started",
+                        interrupt, name, sent, late, moment, out,
+                        kernels if name == "compare" else ours)
+            tap.run("the next run tidies up", whole_line_after_half_one, out, ours)
+            tap.run("a run beside is not disturbed", not_disturbed)
+        finally:
+            if other.poll() is None:
+                other.terminate()
+                other.wait(30)
+    return 1 if tap.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
