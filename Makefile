@@ -90,8 +90,7 @@ mutate: tree-keep ## break the code on purpose, one line at a time: MUTANTS=patt
 fuzz: tree-keep ## corrupted tables in any number: N=number, SEED=n to repeat a run
 	@scripts/fuzz.sh
 
-# Its kernels are its own: all alike but for one option.
-bench: tree-keep ## what it costs: a table, out/bench.json, a picture; PARTS=, PAIRS=
+bench: kernel kernel-mainline ## what it costs: a table, out/bench.json, a picture; PARTS=, PAIRS=
 	@scripts/bench.sh
 
 check: setup ## run every test there is

@@ -32,7 +32,7 @@ compile()
 	echo "$name kernel: built in $(elapsed "$start"): out/build/bench-$name"
 }
 
-# guest_kernel NAME SOURCE [OPTION...]: all of them alike, to be compared
+# guest_kernel NAME SOURCE [OPTION...]: as kernel.sh makes the other two
 guest_kernel()
 {
 	local name=$1 build=$OUT/build/bench-$1 source=$2 why
@@ -58,11 +58,9 @@ kunit_kernel()
 	compile kunit bzImage
 }
 
-guest_kernel mainline "$OUT/base"
-guest_kernel framework "$OUT/linux" IOMMU_KDUMP=y
 guest_kernel off "$OUT/linux" IOMMU_KDUMP=n
 kunit_kernel
 
 python3 "$here/bench.py" --out "$OUT" --kunit "$OUT/build/bench-kunit" \
-	--framework "$OUT/build/bench-framework" --mainline "$OUT/build/bench-mainline" \
+	--framework "$OUT/build/framework" --mainline "$OUT/build/mainline" \
 	--off "$OUT/build/bench-off" ${PARTS:+--parts "$PARTS"} ${PAIRS:+--pairs "$PAIRS"}

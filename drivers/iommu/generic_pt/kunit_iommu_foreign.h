@@ -1067,6 +1067,15 @@ static void test_map_leaves_refuses(struct kunit *test)
 	leaves[1] = 4 * pgsz | IOMMU_READ;
 	expect_leaves(test, va, leaves, 2);
 
+	/* Behind one that is new and has the same permission */
+	leaves[2] = 2 * pgsz | IOMMU_READ;
+	leaves[3] = 6 * pgsz | IOMMU_READ;
+	KUNIT_EXPECT_EQ(test, do_leaves(test, va + 3 * pgsz, leaves + 3, 1), 0);
+	leaves[3] = 7 * pgsz | IOMMU_READ;
+	KUNIT_EXPECT_EQ(test, do_leaves(test, va, leaves, 4), -EADDRINUSE);
+	leaves[3] = 6 * pgsz | IOMMU_READ;
+	expect_leaves(test, va, leaves, 4);
+
 	/* Into the next table */
 	KUNIT_EXPECT_EQ(test,
 			do_leaves(test, va + (nr - 1) * pgsz, leaves, 2),
@@ -1144,10 +1153,12 @@ static void test_map_large_leaves(struct kunit *test)
 					      leaves + 3, 1), -EADDRINUSE);
 
 	/* Not what one item of a table translates */
+	va += 10 * large;
 	KUNIT_EXPECT_EQ(test, do_large_leaves(test, va, 2 * pgsz, leaves, 1),
 			-EINVAL);
 	KUNIT_EXPECT_EQ(test, do_large_leaves(test, va, pgsz / 2, leaves, 1),
 			-EINVAL);
+	va -= 10 * large;
 	KUNIT_EXPECT_EQ(test,
 			do_large_leaves(test, va + (nr - 1) * large, large,
 					leaves, 2), -EINVAL);

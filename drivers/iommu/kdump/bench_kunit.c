@@ -699,6 +699,8 @@ static void reserve_ranges(unsigned int nr, bool plain)
 	KUNIT_ASSERT_EQ(bench.test, kunit_iommu_bind(other, NULL), 0);
 	iovad = iommu_dma_iova_domain(domain_of(other));
 	KUNIT_ASSERT_NOT_NULL(bench.test, iovad);
+	iommu_kdump_free_iova(iommu_dma_kdump_iova(domain_of(other)));
+	iommu_dma_set_kdump_iova(domain_of(other), NULL);
 	for (i = 0; i < nr && !plain; i++)
 		KUNIT_ASSERT_EQ(bench.test,
 				iommu_kdump_add_range(&ranges,

@@ -261,6 +261,16 @@ static bool may_do_dma(struct device *dev)
 	return cmd & PCI_COMMAND_MASTER;
 }
 
+static bool has_old_dma(struct iommu_kdump_group *kg)
+{
+	struct iommu_kdump_dev *kdev;
+
+	list_for_each_entry(kdev, &kg->devs, node)
+		if (kdev->dma)
+			return true;
+	return false;
+}
+
 static struct iommu_kdump_group *get_kdump_group(struct iommu_group *group)
 {
 	struct iommu_kdump_group *kg = group->kdump;
@@ -507,7 +517,8 @@ static void reserve_kept(struct iommu_kdump_group *kg)
  * An IOMMU that does not translate yet is about to be switched on. From then on
  * it needs tables for the DMA that goes on without it now. And an old identity
  * translation leaves the memory of the crash kernel open: it is replaced by a map
- * with a hole there right away. Where old DMA is blocked, its IOVAs are not known.
+ * with a hole there right away. Where old DMA is blocked, or there should be none but
+ * the device is a bus master, its IOVAs are not known.
  */
 void iommu_kdump_group_ready(struct iommu_group *group)
 {
@@ -517,8 +528,11 @@ void iommu_kdump_group_ready(struct iommu_group *group)
 		reserve_kept(group->kdump);
 	if (group->kdump && group->kdump->state == KDUMP_BLOCKED)
 		iommu_kdump_reserve_unknown(group->default_domain);
-	if (!iommu_kdump_group_inherited(group))
+	if (!iommu_kdump_group_inherited(group)) {
+		if (group->kdump && has_old_dma(group->kdump))
+			iommu_kdump_prefer_low(group->default_domain);
 		return;
+	}
 	list_for_each_entry(kdev, &group->kdump->devs, node) {
 		if (kdev->tables.type == IOMMU_KDUMP_IDENTITY) {
 			iommu_kdump_take_over(group, NULL);
@@ -672,6 +686,8 @@ int iommu_kdump_take_over(struct iommu_group *group, struct device *dev)
 		block(kg, reason);
 	} else {
 		kg->state = KDUMP_CARRYING;
+		if (has_old_dma(kg))
+			iommu_kdump_prefer_low(group->default_domain);
 	}
 
 	/* What cannot reach its memory any more need not try */

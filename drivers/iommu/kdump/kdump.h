@@ -65,6 +65,7 @@ struct iommu_kdump_ranges {
  * @next_reclaim: how many nodes the next shortage gives back
  * @reclaimed: nodes given back so far
  * @mapped: the old mappings are still in the domain
+ * @low: new mappings are made where old DMA is unlikely to be, if there is room
  *
  * Owned by the DMA cookie of the domain, so that it is gone when the allocator
  * is.
@@ -76,6 +77,7 @@ struct iommu_kdump_iova {
 	unsigned int next_reclaim;
 	unsigned int reclaimed;
 	bool mapped;
+	bool low;
 };
 
 /**
@@ -210,6 +212,9 @@ int iommu_kdump_import(struct iommu_kdump_group *kg,
 		       struct iommu_domain *domain, const char **reason);
 
 /* reserve.c: called by the DMA API, in any context */
+unsigned long iommu_kdump_alloc_low(struct iova_domain *iovad,
+				    struct iommu_kdump_iova *old,
+				    unsigned long size, u64 limit);
 bool iommu_kdump_reclaim_iova(struct iommu_domain *domain,
 			      struct iova_domain *iovad,
 			      struct iommu_kdump_iova *old, u64 limit);
@@ -221,6 +226,7 @@ int iommu_kdump_add_range(struct iommu_kdump_ranges *ranges, u64 first,
 void iommu_kdump_free_ranges(struct iommu_kdump_ranges *ranges);
 int iommu_kdump_add_unknown(struct iommu_kdump_ranges *ranges);
 void iommu_kdump_reserve_unknown(struct iommu_domain *domain);
+void iommu_kdump_prefer_low(struct iommu_domain *domain);
 int iommu_kdump_reserve(struct iommu_domain *domain,
 			const struct iommu_kdump_ranges *ranges, bool mapped,
 			u64 *bytes);
@@ -255,6 +261,13 @@ struct iommu_kdump_iova;
 static inline bool iommu_kdump_active(void)
 {
 	return false;
+}
+
+static inline unsigned long iommu_kdump_alloc_low(struct iova_domain *iovad,
+						  struct iommu_kdump_iova *old,
+						  unsigned long size, u64 limit)
+{
+	return 0;
 }
 
 static inline bool iommu_kdump_reclaim_iova(struct iommu_domain *domain,

@@ -557,6 +557,14 @@ static void stop_crash(void *data)
 	the_crash = NULL;
 }
 
+/*
+ * Tests want to see that old IOVAs are not handed out because they are reserved, and
+ * not because others are preferred.
+ */
+static void prefer_nothing(struct iommu_domain *domain)
+{
+}
+
 static struct crash *new_crash(struct kunit *test, bool off,
 			       unsigned int def_domain_type)
 {
@@ -587,6 +595,7 @@ static struct crash *new_crash(struct kunit *test, bool off,
 	iommu_kdump_set_oldmem_ops(&old_ops);
 	kunit_activate_static_stub(test, iommu_kdump_active, fake_active);
 	kunit_activate_static_stub(test, iommu_kdump_table_budget, fake_budget);
+	kunit_activate_static_stub(test, iommu_kdump_prefer_low, prefer_nothing);
 	crash->iommu = kunit_iommu_create(test, &config);
 	if (PTR_ERR_OR_ZERO(crash->iommu) == -EOPNOTSUPP)
 		kunit_skip(test, "no PCI devices of the kind that are made up");
@@ -1319,6 +1328,85 @@ static void test_any_leaves(struct kunit *test)
 		any_leaves(crash, 0, &odd_leaves[i], want);
 		any_leaves(crash, 1, &odd_leaves[i], want);
 	}
+}
+
+/* G4: the tables do not tell any more what is still in use */
+
+static void wiped_tables(struct crash *crash, struct device *dev,
+			 enum iommu_kdump_state expected)
+{
+	kunit_deactivate_static_stub(crash->test, iommu_kdump_prefer_low);
+	boot(crash);
+	crash->expect = SAFE;
+	bind(crash, dev);
+	EXPECT_STATE(crash, dev, expected);
+	/* Its driver does not stop it */
+	use_new(crash, dev);
+	check_dma(crash, FAULTS);
+	if (expected != KDUMP_NONE)
+		grace_over(dev);
+	use_new(crash, dev);
+	check_dma(crash, FAULTS);
+	check_end(crash);
+}
+
+static void test_wiped_top(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = one_device(test, &crash);
+
+	memset(crash->tables, 0, PAGE_SIZE);
+	wiped_tables(crash, dev, KDUMP_CARRYING);
+}
+
+static void test_wiped_leaves(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = one_device(test, &crash);
+
+	memset(old_pte(crash, OLD_RAM, 4, 0xffe00000, 0), 0, PAGE_SIZE);
+	crash->nr_legacy--;		/* a leaf of 2 MiB, in another table */
+	wiped_tables(crash, dev, KDUMP_CARRYING);
+}
+
+static void test_wiped_entry(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = one_device(test, &crash);
+
+	set_entry(crash, 1, KUNIT_IOMMU_BLOCKED, 0, 0);
+	wiped_tables(crash, dev, KDUMP_NONE);
+}
+
+/* Below 1 GiB as long as there is room, and nothing is lost when there is none */
+static void test_wiped_no_room(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = one_device(test, &crash);
+	struct iova_domain *iovad;
+	unsigned int i;
+
+	memset(crash->tables, 0, PAGE_SIZE);
+	kunit_deactivate_static_stub(test, iommu_kdump_prefer_low);
+	boot(crash);
+	crash->expect = SAFE;
+	bind(crash, dev);
+	map_new(crash, dev);
+	KUNIT_EXPECT_LT(test, crash->new[0].iova, SZ_1G);
+	iovad = iommu_dma_iova_domain(dev->iommu_group->default_domain);
+	for (i = iova_pfn(iovad, SZ_1G); i; i /= 2)
+		while (alloc_iova(iovad, i, iova_pfn(iovad, SZ_1G) - 1, false))
+			cond_resched();
+	for (i = 0; i < crash->nr_legacy; i++)
+		crash->legacy[i].reused = true;
+	crash->forgotten = true;
+	for (i = 0; i < 40; i++) {
+		map_new(crash, dev);
+		KUNIT_EXPECT_GE(test, crash->new[crash->nr_new - 1].iova, SZ_1G);
+		KUNIT_EXPECT_LE(test, crash->new[crash->nr_new - 1].iova, U32_MAX);
+	}
+	check_new(crash);
+	check_end(crash);
 }
 
 /* R=W=0 below the top is not present, whatever else is set */
@@ -3801,6 +3889,10 @@ static struct kunit_case kdump_transition_cases[] = {
 	KUNIT_CASE_PARAM(test_refused_fan_out, machine_gen_params),
 	KUNIT_CASE_PARAM(test_refused_pages, machine_gen_params),
 	KUNIT_CASE_PARAM(test_any_leaves, machine_gen_params),
+	KUNIT_CASE_PARAM(test_wiped_top, machine_gen_params),
+	KUNIT_CASE_PARAM(test_wiped_leaves, machine_gen_params),
+	KUNIT_CASE_PARAM(test_wiped_entry, machine_gen_params),
+	KUNIT_CASE(test_wiped_no_room),
 	KUNIT_CASE_PARAM(test_not_present, machine_gen_params),
 	KUNIT_CASE_PARAM(test_refused_reserved, machine_gen_params),
 	/* Sizes of AMD's large pages are in the address: none is misaligned */

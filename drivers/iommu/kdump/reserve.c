@@ -18,6 +18,9 @@
 #include <linux/iova.h>
 #include <linux/overflow.h>
 #include <linux/slab.h>
+#include <linux/spinlock.h>
+
+#include <kunit/static_stub.h>
 
 #include "../dma-iommu.h"
 #include "kdump.h"
@@ -186,18 +189,23 @@ int iommu_kdump_reserve(struct iommu_domain *domain,
 	return 0;
 }
 
+/*
+ * Old DMA may be at IOVAs that nobody has seen. Kernels allocate top down from 4 GiB:
+ * from here on it is likely.
+ */
+#define KDUMP_LIKELY	SZ_1G
+
 /**
  * iommu_kdump_add_unknown() - Add the IOVAs that old DMA is likely to use
  * @ranges: list to add to
  *
- * DMA that is blocked may go on trying, at IOVAs that nobody has seen. Kernels
- * allocate top down from 4 GiB: stay away from there.
+ * DMA that is blocked may go on trying, at IOVAs that nobody has seen.
  *
  * Return: 0 or -ENOMEM.
  */
 int iommu_kdump_add_unknown(struct iommu_kdump_ranges *ranges)
 {
-	return iommu_kdump_add_range(ranges, SZ_1G, U32_MAX);
+	return iommu_kdump_add_range(ranges, KDUMP_LIKELY, U32_MAX);
 }
 
 /**
@@ -218,6 +226,63 @@ void iommu_kdump_reserve_unknown(struct iommu_domain *domain)
 	if (!iommu_kdump_add_unknown(&ranges))
 		iommu_kdump_reserve(domain, &ranges, false, &bytes);
 	iommu_kdump_free_ranges(&ranges);
+}
+
+/**
+ * iommu_kdump_prefer_low() - Make new mappings where old DMA is unlikely to be
+ * @domain: default domain of a group that may still do old DMA
+ *
+ * What old tables say need not be all that devices use: the tables may have been
+ * wiped or written over, and DMA that faults today would reach what is mapped there
+ * tomorrow. Old ranges that are known stay reserved in any case.
+ *
+ * Context: May sleep. Without memory it does nothing.
+ */
+void iommu_kdump_prefer_low(struct iommu_domain *domain)
+{
+	struct iommu_kdump_ranges none = {};
+	u64 bytes = 0;
+
+	KUNIT_STATIC_STUB_REDIRECT(iommu_kdump_prefer_low, domain);
+
+	if (!iommu_is_dma_domain(domain) || !iommu_dma_iova_domain(domain))
+		return;
+	if (!iommu_dma_kdump_iova(domain) &&
+	    iommu_kdump_reserve(domain, &none, false, &bytes))
+		return;
+	WRITE_ONCE(iommu_dma_kdump_iova(domain)->low, true);
+}
+
+/**
+ * iommu_kdump_alloc_low() - Allocate an IOVA where old DMA is unlikely to be
+ * @iovad: the allocator
+ * @old: old IOVAs of its domain, may be NULL
+ * @size: in units of the allocator
+ * @limit: highest IOVA that the device can reach
+ *
+ * Context: Any.
+ *
+ * Return: as alloc_iova_fast(); 0 if that is not asked for, or there is no room.
+ */
+unsigned long iommu_kdump_alloc_low(struct iova_domain *iovad,
+				    struct iommu_kdump_iova *old,
+				    unsigned long size, u64 limit)
+{
+	unsigned long iova, flags;
+
+	if (!old || !READ_ONCE(old->low))
+		return 0;
+	limit = min(limit, (u64)KDUMP_LIKELY - 1);
+	iova = alloc_iova_fast(iovad, size, limit >> iova_shift(iovad), false);
+	if (iova)
+		return iova;
+
+	/* The allocator takes that for a shortage of all IOVAs of 32 bits */
+	WRITE_ONCE(old->low, false);
+	spin_lock_irqsave(&iovad->iova_rbtree_lock, flags);
+	iovad->max32_alloc_size = iovad->dma_32bit_pfn;
+	spin_unlock_irqrestore(&iovad->iova_rbtree_lock, flags);
+	return 0;
 }
 
 /* Index of the last range that starts at or below @addr, -1 if there is none */
