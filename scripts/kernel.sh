@@ -24,7 +24,7 @@ build=$source/.build
 log=$OUT/build/$name.log
 fragment=$OUT/linux/tools/testing/selftests/iommu/kdump/config
 
-repeatable_builds
+repeatable_builds ''
 
 cc=${CC:-gcc}
 make=(make -C "$source" "O=$build" ARCH=x86_64 LOCALVERSION=)

@@ -422,6 +422,8 @@ EXPORT_SYMBOL_GPL(kunit_iommu_dev_dma);
  * @iommu: the IOMMU
  * @id: domain ID
  * @iova: address that is translated
+ *
+ * Return: true if it is, whatever the page table says.
  */
 bool kunit_iommu_cached(struct kunit_iommu *iommu, u16 id, dma_addr_t iova)
 {
@@ -861,17 +863,19 @@ static bool capable_of(struct device *dev, enum iommu_cap cap)
 static void get_resv_regions(struct device *dev, struct list_head *head)
 {
 	struct kunit_iommu *iommu = to_kdev(dev)->iommu;
+	const int rw = IOMMU_READ | IOMMU_WRITE;
 	unsigned int i;
 
 	for (i = 0; i < iommu->nr_resv; i++) {
 		struct iommu_resv_region *region;
 		bool direct = iommu->resv[i].direct;
 
-		region = iommu_alloc_resv_region(
-			iommu->resv[i].start, iommu->resv[i].length,
-			direct ? IOMMU_READ | IOMMU_WRITE : 0,
-			direct ? IOMMU_RESV_DIRECT : IOMMU_RESV_RESERVED,
-			GFP_KERNEL);
+		region = iommu_alloc_resv_region(iommu->resv[i].start,
+						 iommu->resv[i].length,
+						 direct ? rw : 0,
+						 direct ? IOMMU_RESV_DIRECT :
+							  IOMMU_RESV_RESERVED,
+						 GFP_KERNEL);
 		if (region)
 			list_add_tail(&region->list, head);
 	}
@@ -1394,6 +1398,8 @@ EXPORT_SYMBOL_GPL(kunit_iommu_register);
 /**
  * kunit_iommu_priv() - The pointer that the test has put into its configuration
  * @iommu: the IOMMU
+ *
+ * Return: &kunit_iommu_config.priv.
  */
 void *kunit_iommu_priv(struct kunit_iommu *iommu)
 {
@@ -1404,6 +1410,8 @@ EXPORT_SYMBOL_GPL(kunit_iommu_priv);
 /**
  * kunit_iommu_get_stats() - What the driver has done so far
  * @iommu: the IOMMU
+ *
+ * Return: the counters themselves, which go on.
  */
 const struct kunit_iommu_stats *kunit_iommu_get_stats(struct kunit_iommu *iommu)
 {

@@ -83,7 +83,7 @@ static unsigned int NS(foreign_run)(struct pt_state *pts,
 static bool NS(foreign_scattered)(const struct pt_state *pts,
 				  unsigned int num_items, unsigned int run)
 {
-	if (PT_ITEM_WORD_SIZE != sizeof(u64) ||
+	if (sizeof(u64) != PT_ITEM_WORD_SIZE ||
 	    pt_leaf_step(PT_GRANULE_LG2SZ) != log2_to_int(PT_GRANULE_LG2SZ))
 		return false;
 	/* Half of its items are elsewhere in IOVA space */

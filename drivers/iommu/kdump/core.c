@@ -124,6 +124,8 @@ bool iommu_kdump_active(void)
  * those or the new ones at any instant.
  *
  * Context: Any.
+ *
+ * Return: true if it is.
  */
 bool iommu_domain_is_inherited(const struct iommu_domain *domain)
 {
@@ -134,6 +136,8 @@ EXPORT_SYMBOL_GPL(iommu_domain_is_inherited);
 /**
  * iommu_kdump_group_inherited() - Does hardware still use old tables?
  * @group: group whose mutex is held
+ *
+ * Return: true if it does.
  */
 bool iommu_kdump_group_inherited(struct iommu_group *group)
 {

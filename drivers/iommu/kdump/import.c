@@ -810,6 +810,8 @@ static bool seen_before(struct iommu_kdump_group *kg,
 /**
  * iommu_kdump_error_reason() - What an error means for those who read the log
  * @error: what the driver or the import has returned
+ *
+ * Return: a few words that are never freed.
  */
 const char *iommu_kdump_error_reason(int error)
 {

@@ -2231,6 +2231,12 @@ struct status_row {
 	char rest[160];
 };
 
+/* id, state, type, the counts, the reason */
+#define ROW_FORMAT	"%d %15s %15s " \
+			"%llu %llu %llu %llu " \
+			"%llu %llu %llu %llu %llu %llu " \
+			"%159[^\n]"
+
 static bool find_row(const char *table, int group, struct status_row *row)
 {
 	const char *line = table;
@@ -2239,7 +2245,7 @@ static bool find_row(const char *table, int group, struct status_row *row)
 	while ((line = strchr(line, '\n')) && *++line) {
 		memset(row, 0, sizeof(*row));
 		KUNIT_EXPECT_EQ(the_crash->test,
-				sscanf(line, "%d %15s %15s %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %159[^\n]",
+				sscanf(line, ROW_FORMAT,
 				       &id, row->state, row->type, &row->ranges,
 				       &row->mapped, &row->reserved,
 				       &row->given_back, &row->new_tables,

@@ -45,6 +45,8 @@ EXPORT_SYMBOL_GPL(iommu_kdump_refuse);
  * @rid: requester ID
  *
  * Context: Any.
+ *
+ * Return: true if it was, or may have been.
  */
 bool iommu_kdump_was_refused(const struct iommu_kdump_refused *refused, u16 rid)
 {

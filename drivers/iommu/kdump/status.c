@@ -41,6 +41,8 @@ static const char * const type_names[] = {
 /**
  * iommu_kdump_state_name() - The word for a state
  * @state: the state
+ *
+ * Return: the word, which is part of the ABI.
  */
 const char *iommu_kdump_state_name(enum iommu_kdump_state state)
 {

@@ -345,7 +345,7 @@ class Corrupt(scenarios.Streams):
                          if isinstance(record, trace.Root) and
                          record.time > run.times["forged"] and
                          run.in_crash_memory(record.address)), None)
-        # where the table is is in no trace; it is in use when all entries are flushed
+        # no trace tells where the table is; it is in use when all entries are flushed
         switched = next((when for when, in_turn in self._attachments(run, device)
                          if in_turn), run.times["forged"])
         return self._told_to_forget(run, device, switched)
