@@ -1046,6 +1046,8 @@ int iommu_kdump_import(struct iommu_kdump_group *kg,
 		ret = ret ?: err;
 		/* Not one by one then: this takes less memory */
 		iommu_kdump_reserve_unknown(domain);
+	} else if (ret) {
+		iommu_dma_kdump_iova(domain)->guessed = true;
 	}
 	if (ret)
 		*reason = iommu_kdump_error_reason(ret);

@@ -65,6 +65,8 @@ struct iommu_kdump_ranges {
  * @next_reclaim: how many nodes the next shortage gives back
  * @reclaimed: nodes given back so far
  * @mapped: the old mappings are still in the domain
+ * @guessed: not all of it was seen: what old DMA is likely to use, above all at the
+ *           top of 4 GiB, is given back last
  * @low: new mappings are made where old DMA is unlikely to be, if there is room
  *
  * Owned by the DMA cookie of the domain, so that it is gone when the allocator
@@ -77,6 +79,7 @@ struct iommu_kdump_iova {
 	unsigned int next_reclaim;
 	unsigned int reclaimed;
 	bool mapped;
+	bool guessed;
 	bool low;
 };
 

@@ -1378,6 +1378,32 @@ static void test_wiped_entry(struct kunit *test)
 	wiped_tables(crash, dev, KDUMP_NONE);
 }
 
+/*
+ * A corrupt table that leaves nothing below 4 GiB to the crash kernel: what is given
+ * back first is not where the old DMA is.
+ */
+static void test_blocked_without_room(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = one_device(test, &crash);
+	struct iommu_domain *domain;
+	u64 entry;
+
+	/* 1 GiB that is misaligned, and a table that is nowhere */
+	entry = leaf_entry(crash, OLD_BUFFERS + SZ_4K, PTE_R | PTE_W, 2);
+	*old_pte(crash, OLD_RAM, 4, 0, 2) = entry;
+	*old_pte(crash, OLD_RAM, 4, SZ_512G, 2) = table_entry(crash, NOWHERE, 2);
+	boot(crash);
+	crash->expect = SAFE;
+	bind(crash, dev);
+	EXPECT_STATE(crash, dev, KDUMP_BLOCKED);
+	use_new(crash, dev);
+	domain = dev->iommu_group->default_domain;
+	KUNIT_EXPECT_GT(test, iommu_kdump_given_back(domain), 0);
+	check_dma(crash, FAULTS);
+	check_end(crash);
+}
+
 /* Below 1 GiB as long as there is room, and nothing is lost when there is none */
 static void test_wiped_no_room(struct kunit *test)
 {
@@ -3899,6 +3925,7 @@ static struct kunit_case kdump_transition_cases[] = {
 	KUNIT_CASE_PARAM(test_wiped_leaves, machine_gen_params),
 	KUNIT_CASE_PARAM(test_wiped_entry, machine_gen_params),
 	KUNIT_CASE(test_wiped_no_room),
+	KUNIT_CASE(test_blocked_without_room),
 	KUNIT_CASE_PARAM(test_not_present, machine_gen_params),
 	KUNIT_CASE_PARAM(test_refused_reserved, machine_gen_params),
 	/* Sizes of AMD's large pages are in the address: none is misaligned */

@@ -330,6 +330,8 @@ bool iommu_kdump_reclaim_iova(struct iommu_domain *domain,
 		i = find_below(&old->reserved, limit);
 		if (i < 0)
 			break;
+		if (old->guessed)
+			i = 0;
 		r = old->reserved.r[i];
 		memmove(&old->reserved.r[i], &old->reserved.r[i + 1],
 			(old->reserved.nr - i - 1) * sizeof(r));
