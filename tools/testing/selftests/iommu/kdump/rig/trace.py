@@ -219,8 +219,10 @@ def faults_so_far(path):
     faults = 0
     with open(path, "rb") as file:
         for line in file:
+            if not line.endswith(b"\n"):
+                break           # it is being written
             if _THINNED in line:
-                faults += int(line.split()[-1])
+                faults += int(line.split(_THINNED)[1].split()[0])
             elif _FAULT.search(line):
                 faults += 1
     return faults
