@@ -20,7 +20,8 @@ RIG := scripts/rig.sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
-LOCKED := setup tree pull status kernel kernel-mainline demo compare check \
+LOCKED := setup tree pull status kernel kernel-mainline kernel-dump kernels-dump demo compare check \
+	  dumps small debian-dump \
 	  check-tools mutate fuzz series lint matrix bisect-check regress bases clean
 # The KUnit tests come with a script of their own.
 LOCKED += $(patsubst scripts/%.sh,%,$(wildcard scripts/kunit.sh))
@@ -72,6 +73,24 @@ demo: kernel ## crash with DMA in flight: one table, one picture
 compare: kernel kernel-mainline ## the same on the unmodified kernel, side by side
 	@$(RIG) compare
 
+# With debug information.
+kernel-dump: tree-keep
+	@scripts/kernel.sh framework-dump
+
+kernels-dump: kernel-dump
+	@scripts/kernel.sh mainline-dump
+
+dumps: kernels-dump ## kexec, makedumpfile and crash: to disks and through the network
+	@scripts/setup.sh base dumps
+	@$(RIG) dumps
+
+small: kernel kernel-mainline ## small crash kernels: how much mapped memory each carries
+	@$(RIG) small
+
+debian-dump: kernel-dump ## an installed Debian crashes, saves its dump, and boots again
+	@scripts/setup.sh base dumps
+	@$(RIG) debian
+
 check-tools: setup ## test the repository's own tools (seconds)
 	@scripts/test-tree.py
 
@@ -109,7 +128,7 @@ bases: tree-keep ## try "make apply" on every kernel source that Debian offers
 	@scripts/bases.sh
 
 clean: ## remove what was built; the trees and out/cache stay
-	@rm -rf $(OUT)/build $(OUT)/linux/.build $(OUT)/base/.build $(OUT)/linux/.lint $(OUT)/base/.lint \
+	@rm -rf $(OUT)/build $(OUT)/linux/.build* $(OUT)/base/.build* $(OUT)/linux/.lint $(OUT)/base/.lint \
 		$(OUT)/bisect $(OUT)/regress $(OUT)/bases $(OUT)/mutate
 
 endif
