@@ -20,8 +20,9 @@ RIG := scripts/rig.sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
-LOCKED := setup tree pull status kernel kernel-mainline demo compare check \
-	  corrupt soak check-tools mutate fuzz bench series lint matrix bisect-check regress bases clean
+LOCKED := setup tree pull status kernel kernel-mainline kernel-dump kernels-dump demo \
+	  compare check corrupt soak dumps small debian-dump check-tools mutate fuzz bench \
+	  series lint matrix bisect-check regress bases clean
 # The KUnit tests come with a script of their own.
 LOCKED += $(patsubst scripts/%.sh,%,$(wildcard scripts/kunit.sh))
 .PHONY: help apply unapply kunit $(LOCKED)
@@ -78,6 +79,24 @@ corrupt: kernel kernel-mainline ## corrupt the tables of a crashed kernel: one t
 soak: kernel ## N=200 crash cycles by chance over all scenarios; SEED= CYCLE= to repeat
 	@$(RIG) soak --cycles $(or $(N),200) $(if $(SEED),--seed $(SEED)) $(if $(CYCLE),--cycle $(CYCLE))
 
+# With debug information.
+kernel-dump: tree-keep
+	@scripts/kernel.sh framework-dump
+
+kernels-dump: kernel-dump
+	@scripts/kernel.sh mainline-dump
+
+dumps: kernels-dump ## kexec, makedumpfile and crash: to disks and through the network
+	@scripts/setup.sh base dumps
+	@$(RIG) dumps
+
+small: kernel kernel-mainline ## small crash kernels: how much mapped memory each carries
+	@$(RIG) small
+
+debian-dump: kernel-dump ## an installed Debian crashes, saves its dump, and boots again
+	@scripts/setup.sh base dumps
+	@$(RIG) debian
+
 check-tools: setup ## test the repository's own tools (seconds)
 	@scripts/test-tree.py
 
@@ -118,7 +137,7 @@ bases: tree-keep ## try "make apply" on every kernel source that Debian offers
 	@scripts/bases.sh
 
 clean: ## remove what was built; the trees and out/cache stay
-	@rm -rf $(OUT)/build $(OUT)/linux/.build $(OUT)/base/.build $(OUT)/linux/.lint $(OUT)/base/.lint \
+	@rm -rf $(OUT)/build $(OUT)/linux/.build* $(OUT)/base/.build* $(OUT)/linux/.lint $(OUT)/base/.lint \
 		$(OUT)/bisect $(OUT)/regress $(OUT)/bases $(OUT)/mutate
 
 endif

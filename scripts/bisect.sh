@@ -56,7 +56,7 @@ make_tree()
 	echo "copying out/base to out/bisect/linux"
 	rm -rf "$new" "$work/tree.id"
 	mkdir -p "$new"
-	find "$OUT/base" -mindepth 1 -maxdepth 1 ! -name .build ! -name .lint ! -name .git \
+	find "$OUT/base" -mindepth 1 -maxdepth 1 ! -name '.build*' ! -name .lint ! -name .git \
 		-exec cp -a --reflink=auto -t "$new" {} +
 	if [ -d "$build" ]; then
 		mv "$build" "$new/.build"
@@ -174,7 +174,7 @@ done
 
 if ((i > ${#patches[@]})); then
 	echo "comparing the last step with out/linux, file by file"
-	if diff -rq --no-dereference -x .build -x .lint -x .git "$tree" "$OUT/linux" >"$work/different" 2>&1; then
+	if diff -rq --no-dereference -x '.build*' -x .lint -x .git "$tree" "$OUT/linux" >"$work/different" 2>&1; then
 		same="the last step is out/linux: $(find "$tree" \( -path "$tree/.build" -o -path "$tree/.git" \) -prune -o -type f -print | wc -l) files compared"
 		passed=$((passed + 1))
 	else

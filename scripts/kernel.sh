@@ -1,7 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# kernel.sh framework|mainline: configure and build one of the two test kernels.
+# kernel.sh framework|mainline|framework-dump|mainline-dump: configure and build one of
+# the test kernels. Those for dumps have debug information, and the options of
+# config.dump on top of those in config.
+#
+#   JOBS=N   compilers at the same time (as many as there are processors)
 #
 # The objects go to .build inside of the source tree: Kbuild then names every
 # file relative to it, and the compiler cache is shared by both trees and by
@@ -13,16 +17,24 @@ set -euo pipefail
 
 name=$1
 case $name in
-framework)	tree=linux ;;
-mainline)	tree=base ;;
-*)		die "kernel.sh: framework or mainline?" ;;
+framework | framework-dump)	tree=linux ;;
+mainline | mainline-dump)	tree=base ;;
+*)	die "kernel.sh: framework, mainline, framework-dump or mainline-dump?" ;;
 esac
 
 self=$(realpath "$0")
 source=$OUT/$tree
-build=$source/.build
 log=$OUT/build/$name.log
-fragment=$OUT/linux/tools/testing/selftests/iommu/kdump/config
+fragments=("$OUT/linux/tools/testing/selftests/iommu/kdump/config")
+folder=.build
+case $name in
+*-dump)
+	folder=.build-dump
+	fragments+=("${fragments[0]}.dump")
+	;;
+esac
+build=$source/$folder
+jobs=${JOBS:-$(nproc)}
 
 repeatable_builds ''
 
@@ -35,17 +47,20 @@ else
 fi
 
 # Nothing that was said to the make above is meant for the kernel's.
-unset MAKEFLAGS MFLAGS MAKELEVEL CC KERNEL SUITE LINUX LINUX_TARBALL FORCE PATCH FILES
+unset MAKEFLAGS MFLAGS MAKELEVEL JOBS CC KERNEL SUITE LINUX LINUX_TARBALL FORCE PATCH FILES
 export -n OUT CACHE
 
-# wanted_options: the fragment, plus what makes this kernel the one it is
+# wanted_options: the fragments, plus what makes this kernel the one it is. The last
+# setting of an option counts.
 wanted_options()
 {
-	grep -E '^CONFIG_[A-Za-z0-9_]+=' "$fragment" | grep -v '^CONFIG_IOMMU_KDUMP'
-	[ "$name" = framework ] || return 0
+	cat "${fragments[@]}" | grep -E '^CONFIG_[A-Za-z0-9_]+=' | grep -v '^CONFIG_IOMMU_KDUMP' |
+		awk -F = '{ value[$1] = $0; order[$1] = NR } END { for (o in value) print order[o], value[o] }' |
+		sort -n | cut -d ' ' -f 2-
+	[ $tree = linux ] || return 0
 	if grep -rqsE '^(menu)?config IOMMU_KDUMP$' "$source/drivers/iommu/"; then
 		echo CONFIG_IOMMU_KDUMP=y
-		grep '^CONFIG_IOMMU_KDUMP' "$fragment" | grep -v '^CONFIG_IOMMU_KDUMP=' || true
+		cat "${fragments[@]}" | grep '^CONFIG_IOMMU_KDUMP' | grep -v '^CONFIG_IOMMU_KDUMP=' || true
 	else
 		echo "note: out/linux has no option IOMMU_KDUMP: this kernel is without the framework" >&2
 	fi
@@ -58,9 +73,9 @@ fingerprint()
 {
 	cd "$source"
 	{
-		find . \( -path ./.build -o -path ./.lint -o -path ./Documentation -o -path ./tools/testing \) \
+		find . \( -path './.build*' -o -path ./.lint -o -path ./Documentation -o -path ./tools/testing \) \
 			-prune -o -type f -name "${1:-*}" -printf '%P %s %T@\n' | sort
-		cat "$fragment" "$self"
+		cat "${fragments[@]}" "$self"
 		"$cc" --version
 	} | sha256sum
 }
@@ -73,7 +88,6 @@ configure()
 	options=$(wanted_options)
 	cp "$build/.config" "$build/.config.before" 2>/dev/null || true
 	"${make[@]}" tinyconfig >"$log" 2>&1 || die "make tinyconfig failed: $(tail -n 1 "$log") (log: $log)"
-	# The last setting of an option counts.
 	echo "$options" >>"$build/.config"
 	"${make[@]}" olddefconfig >>"$log" 2>&1 || die "make olddefconfig failed: $(tail -n 1 "$log") (log: $log)"
 	for option in $options; do
@@ -84,7 +98,7 @@ configure()
 		esac || bad+=("$option")
 	done
 	[ ${#bad[@]} -eq 0 ] ||
-		die "the $name kernel cannot have ${bad[*]}: see what they depend on, and correct ${fragment#"$OUT"/linux/}"
+		die "the $name kernel cannot have ${bad[*]}: see what they depend on, and correct ${fragments[*]#"$OUT"/linux/}"
 	# Without news the time stamp stays, or everything would be looked at again.
 	if cmp -s "$build/.config" "$build/.config.before"; then
 		mv "$build/.config.before" "$build/.config"
@@ -120,9 +134,11 @@ progress()
 }
 
 mkdir -p "$build" "$OUT/build"
-ln -sfn "../$tree/.build" "$OUT/build/$name"
-[ -r "$fragment" ] ||
-	die "out/linux has no ${fragment#"$OUT"/linux/}: it is part of the repository and lists the options of the test kernels"
+ln -sfn "../$tree/$folder" "$OUT/build/$name"
+for fragment in "${fragments[@]}"; do
+	[ -r "$fragment" ] ||
+		die "out/linux has no ${fragment#"$OUT"/linux/}: it is part of the repository and lists the options of the test kernels"
+done
 
 now=$(fingerprint)
 config_now=$(fingerprint 'Kconfig*')
@@ -137,7 +153,7 @@ if [ "$config_now" != "$(cat "$build/.configured" 2>/dev/null)" ]; then
 	configure
 	echo "$config_now" >"$build/.configured"
 fi
-if ! "${make[@]}" -j"$(nproc)" bzImage modules 2>&1 | progress; then
+if ! "${make[@]}" -j"$jobs" bzImage modules 2>&1 | progress; then
 	echo "the $name kernel does not build:" >&2
 	grep -E -m 10 -A 3 ' error: |undefined reference|\*\*\* ' "$log" >&2 || tail -n 10 "$log" >&2
 	die "see $log"

@@ -177,7 +177,7 @@ without_lines()
 # tree_stamp DIR: changes when a source file of the tree does
 tree_stamp()
 {
-	(cd "$1" && find . \( -path ./.build -o -path ./.lint -o -path ./.git -o -path ./Documentation \) -prune -o \
+	(cd "$1" && find . \( -path './.build*' -o -path ./.lint -o -path ./.git -o -path ./Documentation \) -prune -o \
 		-type f -printf '%P %s %T@\n' | sort | sha256sum)
 }
 

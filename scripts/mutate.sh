@@ -115,7 +115,7 @@ need_space "${NEED_MIB:-5000}" "the copy of the tree and its kernel"
 start=$SECONDS
 # What differs from the last copy, a mutant that an interrupted run has left for one,
 # is touched: it may be older than what was built from the other version.
-rsync -a --delete --exclude=/.git --exclude=/.build --exclude=/.lint --out-format=%n "$source/" "$tree/" >"$work/files"
+rsync -a --delete --exclude=/.git --exclude='/.build*' --exclude=/.lint --out-format=%n "$source/" "$tree/" >"$work/files"
 (cd "$tree" && grep -v -e '/$' -e '^deleting ' "$work/files" | tr '\n' '\0' | xargs -0r touch -ch) || true
 mutants list "$pattern" >"$work/list"
 total=$(wc -l <"$work/list")

@@ -46,7 +46,7 @@ make_tree()
 	echo "copying out/base to out/regress/linux"
 	rm -rf "$new" "$work/tree.id"
 	mkdir -p "$new"
-	find "$OUT/base" -mindepth 1 -maxdepth 1 ! -name .build ! -name .lint ! -name .git \
+	find "$OUT/base" -mindepth 1 -maxdepth 1 ! -name '.build*' ! -name .lint ! -name .git \
 		-exec cp -a --reflink=auto -t "$new" {} +
 	rm -rf "$tree"
 	mv "$new" "$tree"

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# rig.sh demo|compare|check|corrupt|soak [OPTION...]: run the test rig on the two
-# kernels that are built.
+# rig.sh SUBCOMMAND [OPTION...]: run the test rig on the two kernels that are built;
+# dumps and debian on those with debug information.
 set -euo pipefail
 
 # shellcheck source=scripts/lib.sh
@@ -11,4 +11,6 @@ set -euo pipefail
 rig=$(dirname "$0")/../tools/testing/selftests/iommu/kdump/kdump_rig.py
 [ -e "$rig" ] || die "the test rig $rig is not there: get the whole repository"
 
-exec "$rig" "$1" --framework "$OUT/build/framework" --mainline "$OUT/build/mainline" --out "$OUT" "${@:2}"
+kind=
+case $1 in dumps | debian) kind=-dump ;; esac
+exec "$rig" "$1" --framework "$OUT/build/framework$kind" --mainline "$OUT/build/mainline$kind" --out "$OUT" "${@:2}"

@@ -262,7 +262,7 @@ def desired(kernel, what):
 def listing(root):
     """Every file with its size, time and mode: what shows that it changed."""
     found = subprocess.run(
-        ["find", ".", "(", "-path", "./.build", "-o", "-path", "./.lint", ")", "-prune", "-o",
+        ["find", ".", "(", "-path", "./.build*", "-o", "-path", "./.lint", ")", "-prune", "-o",
          "(", "-type", "f", "-o", "-type", "l", ")", "-printf", r"%s %T@ %m\t%P\0"],
         cwd=root, stdout=subprocess.PIPE, check=True).stdout
     return set(found.split(b"\0")) - {b""}
@@ -414,7 +414,7 @@ def copy_base():
     print("copying out/base to out/linux", flush=True)
     new = OUT / "tmp/linux"
     new.mkdir(parents=True)
-    names = [str(BASE / n) for n in sorted(os.listdir(BASE)) if n not in (".build", ".lint")]
+    names = [str(BASE / n) for n in sorted(os.listdir(BASE)) if n not in (".build", ".build-dump", ".lint")]
     result = run("cp", "-a", "--reflink=auto", "-t", str(new), *names)
     if result.returncode:
         raise Refusal(f"cannot copy out/base: {result.stdout.strip().splitlines()[-1]}: "

@@ -23,8 +23,8 @@ import time
 
 sys.dont_write_bytecode = True          # the source tree stays clean
 
-from rig import (build, corrupt, machine, page, processes, report,  # noqa: E402
-                 run, scenarios, trace, variants)
+from rig import (build, corrupt, debian, dumps, machine, page,  # noqa: E402
+                 processes, report, run, scenarios, small, trace, variants)
 
 KSFT_SKIP = 4
 # A run lost through a known defect of QEMU is repeated this often at most.
@@ -35,10 +35,19 @@ CONTROL_TRIES = 8
 KVM_PROBE_SECONDS = 10
 
 
+# Of all subcommands; demo, compare and check run those in scenarios.ALL.
+KNOWN = {**scenarios.ALL, **dumps.ALL, **debian.ALL, **small.ALL}
+
 # words: rig.* words for both kernels; seed: of a corruption; again: the command that
-# repeats the run, where it is not obvious
-Plan = collections.namedtuple("Plan", "scenario variant arm qemu words seed again",
-                              defaults=((), 0, None))
+# repeats the run, where it is not obvious; settings: pairs that the scenario finds in
+# its extras
+Plan = collections.namedtuple("Plan", "scenario variant arm qemu words seed again "
+                              "settings", defaults=((), 0, None, ()))
+
+
+def named(name, seed=0):
+    """The scenario of this name, cases of corruption included."""
+    return KNOWN[name]() if name in KNOWN else corrupt.named(name, seed)
 
 
 class Session:
@@ -55,6 +64,7 @@ class Session:
         self.name = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
         self._lock = threading.Lock()
         self._newer = None              # (path, why there is none)
+        self.extras = {}                # by arm: for the scenarios, see Scenario.extras
         self.accel = "tcg"
         if options.qemu == "11":
             options.qemu, why = self.newer_qemu()
@@ -65,26 +75,41 @@ class Session:
         with self._lock:
             print(f"[{time.monotonic() - self.began:5.0f} s] {text}", flush=True)
 
-    def open_kernel(self, name):
+    def open_kernel(self, name, tools=None):
         place = getattr(self.options, name)
         if not place:
             return None
         kernel = build.Kernel(name, place, self.out)
         self.out.mkdir(parents=True, exist_ok=True)
         sweep(self.out)
-        kernel.prepare(self.say)
+        kernel.prepare(self.say, tools)
         self.kernels[name] = kernel
+        if tools:
+            self.extras[name] = {"tools": str(tools), "vmlinux": str(kernel.vmlinux)}
         if name == "framework":
             self.kernels["block"] = kernel
         return kernel
 
-    def need_kernel(self, name):
-        kernel = self.open_kernel(name)
+    def need_kernel(self, name, tools=None):
+        kernel = self.open_kernel(name, tools)
         if not kernel:
             raise build.RigError(
                 f"this needs --{name} BUILD_DIR, a kernel build with the options "
                 f"of {build.HERE / 'config'}")
         return kernel
+
+    def dump_tools(self):
+        """The folder with kexec, makedumpfile and crash. Fetched when first wanted."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        folder = self.out / "dump-tools"
+        if not folder.exists():
+            self.say("fetching kexec, makedumpfile and crash into a private folder")
+        status, output = processes.run(
+            [str(build.HERE / "fetch_tools.sh"), str(self.out)], 600)
+        if status != 0:
+            lines = output.decode("utf-8", "replace").strip().splitlines()
+            raise build.RigError(lines[-1] if lines else "no tools for dumps")
+        return folder
 
     def newer_qemu(self):
         """(path, None), or (None, why there is none). Fetched when first wanted."""
@@ -201,8 +226,8 @@ class Session:
             if "lost" not in outcome:
                 result = outcome["result"]
                 result["session"] = self.name
-                if outcome.get("findings"):
-                    result["corruption"] = outcome["findings"]
+                if plan.scenario.startswith(corrupt.PREFIX):
+                    result["corruption"] = outcome.get("findings")
                 self._append(result)
                 return outcome
             with self._lock:
@@ -223,9 +248,11 @@ class Session:
             command = [sys.executable, os.path.abspath(__file__), "one-run",
                        plan.scenario, plan.arm, str(kernel.image),
                        str(kernel.initrd), variant.iommu, variant.mode,
-                       plan.qemu, self.accel, str(folder), str(plan.seed),
-                       *plan.words]
-            limit = corrupt.named(plan.scenario).timeout + 60
+                       plan.qemu, self.accel, str(folder),
+                       json.dumps(self.extras.get(plan.arm, {}) | dict(plan.settings)),
+                       str(plan.seed), *plan.words]
+            scenario = named(plan.scenario)
+            limit = scenario.timeout + scenario.judging
             status, output = processes.run(command, limit)
             outcome = folder / "outcome.json"
             if outcome.exists():
@@ -352,15 +379,16 @@ def chosen_variants(options, modes):
     return found
 
 
-def plans_for(session, arms, chosen, runs_of):
+def plans_for(session, arms, chosen, runs_of, known=scenarios.ALL):
     """Plans for Session.execute(), and why some things cannot be run."""
     plans, reasons = [], {}
     only = session.options.only.split(",") if session.options.only else None
     for name in only or ():
-        if name not in scenarios.ALL:
-            raise build.RigError(f"no scenario {name}: see the list command")
+        if name not in known:
+            raise build.RigError(f"no scenario {name} here: there are "
+                                 + ", ".join(known))
     for variant in chosen:
-        for name, scenario in scenarios.ALL.items():
+        for name, scenario in known.items():
             if only and name not in only:
                 continue
             fitting = [arm for arm in arms if scenario().applies(variant, arm)]
@@ -462,7 +490,7 @@ def check(session):
 
 def control_figures(plan):
     """Figures that show the damage on the unmodified kernel, if any should."""
-    return scenarios.ALL[plan.scenario]().control_figures(plan.variant)
+    return KNOWN[plan.scenario]().control_figures(plan.variant)
 
 
 def check_controls(session, checks, mainline, chosen):
@@ -503,7 +531,7 @@ def corruption_plans(session, chosen, only):
                  if only is None or case in only.get(str(variant), ())]
         if not cases:
             continue
-        qemu, why = session.qemu_for(corrupt.named(corrupt.PREFIX + cases[0]), variant)
+        qemu, why = session.qemu_for(named(corrupt.PREFIX + cases[0]), variant)
         if why:
             reasons.update({f"{case}, {variant}": why for case in cases})
             continue
@@ -653,7 +681,7 @@ def soak(session):
     def one(number):
         plan = soak_cycle(options, choices, number)
         name = f"{plan.scenario} {plan.variant} {' '.join(plan.words)}"
-        qemu, why = session.qemu_for(corrupt.named(plan.scenario), plan.variant)
+        qemu, why = session.qemu_for(named(plan.scenario), plan.variant)
         result = None
         if not why:
             result = session.run_plan(plan._replace(qemu=qemu))["result"]
@@ -676,6 +704,158 @@ def soak(session):
     if session.lost:
         print(f"# {session.lost} runs lost through defects of QEMU, repeated")
     return checks.end()
+
+
+def save_dumps(session):
+    """Real tools save real dumps, and open them again: a table."""
+    tools = session.dump_tools()
+    session.need_kernel("framework", tools)
+    mainline = None
+    if not session.options.short:
+        mainline = session.open_kernel("mainline", tools)
+    session.choose_accel()
+    wanted = [session.options.iommu] if session.options.iommu else list(dumps.MODES)
+    chosen = [variants.Variant(iommu, mode) for iommu in wanted
+              for mode in (session.options.mode.split(",") if session.options.mode
+                           else dumps.MODES[iommu])]
+    runs = session.options.runs or 1
+    def runs_of(scenario, variant):
+        if session.options.short and not (variant.is_default and
+                                          scenario.name == dumps.SHORT[variant.iommu]):
+            return 0
+        return runs
+
+    plans, skipped = plans_for(session, ["framework"], chosen, runs_of, dumps.ALL)
+    controls, _ = plans_for(session, ["mainline"], chosen, lambda s, v: int(
+        bool(mainline)), dumps.ALL)
+    session.execute(plans + controls)
+
+    checks = Checks()
+    for outcome in session.outcomes:
+        plan, result = outcome["plan"], outcome["result"]
+        if plan.arm == "framework":
+            checks.report(result["verdict"] == "pass", f"{plan.scenario}, {plan.variant}",
+                          result["reason"])
+    for what, why in skipped.items():
+        checks.skip(what, why)
+    check_dump_controls(session, checks, controls)
+    table = dumps.table(session.outcomes)
+    print(table)
+    (session.out / "dumps.txt").write_text(table + "\n")
+    return checks.end()
+
+
+def check_dump_controls(session, checks, controls):
+    """On the unmodified kernel something must go wrong with each IOMMU."""
+    for iommu in variants.MODES:
+        mine = [plan for plan in controls if plan.variant.iommu == iommu]
+        name = f"control on mainline, {iommu}"
+        if not mine:
+            checks.skip(name, "no --mainline build, or nothing of it was asked for")
+            continue
+        for tries in range(1, CONTROL_TRIES + 1):
+            bad = [o for o in session.outcomes if o["plan"] in mine and
+                   (o["result"]["faults"] or o["result"]["crash_hits"])]
+            if bad:
+                checks.report(True, f"{name} fails as it should, in {len(bad)} of "
+                              f"{tries * len(mine)} runs", bad[0]["result"]["reason"])
+                break
+            if tries < CONTROL_TRIES:
+                session.execute(mine)
+        else:
+            checks.report(False, name, f"{CONTROL_TRIES} times {len(mine)} runs and "
+                          f"nothing went wrong: the dumps do not show what they are for")
+
+
+def installed_debian(session):
+    """An installed Debian crashes, saves its dump, and boots again."""
+    tools = session.dump_tools()
+    checks = Checks()
+    kernel = session.need_kernel("framework", tools)
+    image, why = debian.make_image(kernel, session.out, session.say)
+    if why:
+        checks.skip("dump-debian", why)
+        return checks.end() or KSFT_SKIP
+    session.extras["framework"]["image"] = str(image)
+    session.choose_accel()
+    for variant in chosen_variants(session.options, None):
+        session.say(f"dump-debian, {variant}: three boots, which takes minutes")
+        (outcome,) = session.execute([Plan("dump-debian", variant, "framework",
+                                           session.options.qemu)])
+        checks.report(outcome["result"]["verdict"] == "pass",
+                      f"dump-debian, {variant}", outcome["result"]["reason"])
+    table = dumps.table(session.outcomes)
+    print(table)
+    (session.out / "debian.txt").write_text(table + "\n")
+    return checks.end()
+
+
+def small_kernels(session):
+    """Crash kernels with little memory: many devices, and much mapped memory."""
+    session.need_kernel("framework")
+    mainline = session.open_kernel("mainline")
+    session.choose_accel()
+    checks = Checks()
+    limits = []
+    for variant in chosen_variants(session.options, None):
+        small_many(session, checks, variant, mainline)
+        for size in small.SIZES:
+            plan = small_plan(session, checks, "small-fill", variant, "framework", ())
+            if plan:
+                limits.append(f"{variant}, {small_search(session, checks, plan, size)}")
+    table = "\n".join([small.table(session.outcomes), *limits])
+    print(table)
+    (session.out / "small.txt").write_text(table + "\n")
+    return checks.end()
+
+
+def small_plan(session, checks, name, variant, arm, settings):
+    """A Plan, or None if it cannot be run or was not asked for."""
+    if session.options.only and name not in session.options.only.split(","):
+        return None
+    qemu, why = session.qemu_for(KNOWN[name](), variant)
+    if why:
+        checks.skip(f"{name}, {variant}", why)
+        return None
+    return Plan(name, variant, arm, qemu, settings=tuple(settings))
+
+
+def small_many(session, checks, variant, mainline):
+    for fill in small.SPARSE:
+        for arm in ("framework", "mainline") if mainline else ("framework",):
+            plan = small_plan(session, checks, "small-many", variant, arm,
+                              small.many_settings(fill).items())
+            if not plan:
+                return
+            (outcome,) = session.execute([plan])
+            result, found = outcome["result"], outcome.get("findings") or {}
+            name = f"small-many, {variant}, {fill[0]} page tables for each device"
+            if arm == "mainline":
+                bad = result["shared_iova_pages"]
+                checks.report(bool(bad), f"{name}: control on mainline",
+                              "fails as it should" if bad else "nothing went wrong")
+                continue
+            checks.report(result["verdict"] == "pass", name, result["reason"])
+            fits = fill == small.SPARSE[0]
+            checks.report(bool(found) and bool(found["blocked"]) != fits,
+                          f"{name}: {'all are carried' if fits else 'some are blocked'}",
+                          f"{found.get('carried')} carried, {found.get('blocked')} blocked")
+
+
+def small_search(session, checks, plan, size):
+    """Look for the limit of one reservation. Each run on the way has to pass."""
+    search = small.Search(size)
+    while not search.done:
+        settings = small.fill_settings(size, search.next)
+        (outcome,) = session.execute([plan._replace(settings=tuple(settings.items()))])
+        result, found = outcome["result"], outcome.get("findings")
+        checks.report(result["verdict"] == "pass",
+                      f"small-fill, {plan.variant}, crashkernel={size}M, "
+                      f"{search.next} MiB", result["reason"])
+        if not found:
+            break
+        search.found(bool(found["carried"]))
+    return search
 
 
 class Checks:
@@ -728,7 +908,7 @@ def run_scenario(session):
 
 
 def list_all():
-    for name, scenario in scenarios.ALL.items():
+    for name, scenario in KNOWN.items():
         missing = [arm for arm in scenarios.ARMS if arm not in scenario.arms]
         notes = [f"not on {', '.join(missing)}"] if missing else []
         notes += ["in mixed modes too"] if scenario.mixed else []
@@ -748,7 +928,9 @@ def one_run(options):
     """Internal: what Session._run_process() starts."""
     folder = pathlib.Path(options.folder)
     variant = variants.Variant(options.iommu, options.mode)
-    outcome = run.run_once(corrupt.named(options.scenario, options.seed), options.arm,
+    scenario = named(options.scenario, options.seed)
+    scenario.extras = json.loads(options.extras)
+    outcome = run.run_once(scenario, options.arm,
                            options.image, options.initrd, variant,
                            options.qemu, options.accel, folder, options.words)
     run.write_outcome(outcome, folder)
@@ -801,9 +983,18 @@ def arguments():
     for command in (
             add("demo", demo, "all scenarios with the framework: a table and a picture"),
             add("compare", compare, "the same, beside the unmodified kernel"),
-            check_command):
+            check_command,
+            add("dumps", save_dumps, "kexec, makedumpfile and crash, to a disk and "
+                "through the network; wants kernels with the options of config.dump"),
+            add("debian", installed_debian, "an installed Debian with kdump-tools "
+                "crashes, saves its dump, and boots again; wants root"),
+            add("small", small_kernels, "small crash kernels, many devices: how much "
+                "mapped memory each carries")):
         command.add_argument("--only", metavar="SCENARIO[,SCENARIO...]",
                              help="only these")
+        if command.prog.endswith("dumps"):
+            command.add_argument("--short", action="store_true",
+                                 help="one dump for each IOMMU, without the controls")
     command = add("corrupt", corrupt_tables, "tables corrupted after the panic: what "
                   "becomes of the dump, the damage, and the devices beside")
     command.add_argument("--only", metavar="CASE[,CASE...]", help="only these cases")
@@ -831,7 +1022,7 @@ def arguments():
     # not shown in the help: one run, in a process of its own
     command = commands.add_parser("one-run")
     for name in ("scenario", "arm", "image", "initrd", "iommu", "mode", "qemu",
-                 "accel", "folder"):
+                 "accel", "folder", "extras"):
         command.add_argument(name)
     command.add_argument("seed", type=int)
     command.add_argument("words", nargs="*")

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import os
 import pathlib
+import re
 import shutil
 import stat
 import tempfile
@@ -43,8 +44,22 @@ class Kernel:
         self.work = pathlib.Path(out).resolve() / "work" / f"{name}-{place}"
         self.initrd = None
 
-    def prepare(self, say):
-        """Build test modules and the two parts of the initramfs."""
+    @property
+    def vmlinux(self):
+        """With debug information, for what reads dumps."""
+        path = self.build / "vmlinux"
+        status, output = processes.run(["readelf", "-S", "-W", str(path)], 60)
+        if status != 0 or b".debug_info" not in output:
+            raise RigError(f"{path} has no debug information: build the kernel with "
+                           f"the options of {HERE / 'config.dump'} as well")
+        return path
+
+    def prepare(self, say, tools=None):
+        """Build test modules and the two parts of the initramfs.
+
+        tools: a folder that fetch_tools.sh has filled, if the guest needs what is
+        in it.
+        """
         self.work.mkdir(parents=True, exist_ok=True)
         with open(self.work / "lock", "w", encoding="ascii") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -56,7 +71,7 @@ class Kernel:
             helpers = self._helpers()
             modules = self._test_modules()
             say(f"{self.name}: initramfs")
-            self._initramfs(helpers, modules)
+            self._initramfs(helpers, modules, tools)
 
     def _helpers(self):
         folder = self.work / "helpers"
@@ -111,7 +126,7 @@ class Kernel:
               env=_plain_environment())
         return sorted(folder.glob("*.ko"))
 
-    def _initramfs(self, helpers, modules):
+    def _initramfs(self, helpers, modules, tools):
         busybox = os.environ.get("BUSYBOX") or shutil.which("busybox")
         if not busybox:
             raise RigError(f"no busybox: {BUSYBOX_HINT}")
@@ -132,7 +147,9 @@ class Kernel:
             for helper in helpers:
                 shutil.copy(helper, root / "bin")
             for module in list(self.build.rglob("*.ko")) + modules:
-                shutil.copyfile(module, library / module.name)
+                _must(["objcopy", "--strip-debug", str(module),
+                       str(library / module.name)], "objcopy fails; install the "
+                      "package binutils")
             for name in ("modules.builtin", "modules.order"):
                 if (self.build / name).exists():
                     shutil.copyfile(self.build / name, library / name)
@@ -140,7 +157,10 @@ class Kernel:
                   "depmod fails; install the package kmod")
             shutil.copy(HERE / "guest/init", root / "init")
             (root / "init").chmod(0o755)
+            shutil.copy(HERE / "guest/lib.sh", root)
             shutil.copytree(HERE / "guest/scenarios", root / "scenarios")
+            if tools:
+                _add_tools(root, tools / "root")
             crash = gzip.compress(_cpio(root), 1, mtime=0)
             # the kernel that crashes also holds what it loads for the crash
             boot = pathlib.Path(scratch) / "first/boot"
@@ -149,8 +169,40 @@ class Kernel:
             (boot / "initrd").write_bytes(crash)
             image = pathlib.Path(scratch) / "initrd"
             image.write_bytes(_pad(crash) + _cpio(boot.parent))
-            self.initrd = self.work / "initrd"
+            self.initrd = self.work / ("initrd-tools" if tools else "initrd")
             os.replace(image, self.initrd)
+
+
+# What the guest needs of the distribution's tools.
+GUEST_TOOLS = ("kexec", "makedumpfile")
+
+
+def _add_tools(root, private):
+    """Programs of a private Debian root, with the libraries they need."""
+    library = private / "usr/lib/x86_64-linux-gnu"
+    target = root / "tools"
+    target.mkdir()
+    loader = "ld-linux-x86-64.so.2"
+    shutil.copy(library / loader, target)
+    waiting = []
+    for name in GUEST_TOOLS:
+        program = next(path for path in (private / "usr/sbin" / name,
+                                         private / "usr/bin" / name) if path.exists())
+        shutil.copy(program, target)
+        waiting.append(program)
+        starter = root / "bin" / name
+        starter.write_text("#!/bin/sh\n"
+                           f"exec /tools/{loader} --library-path /tools "
+                           f"/tools/{name} \"$@\"\n")
+        starter.chmod(0o755)
+    while waiting:
+        status, output = processes.run(["readelf", "-d", "-W", str(waiting.pop())], 60)
+        if status != 0:
+            raise RigError("readelf fails; install the package binutils")
+        for name in re.findall(r"\(NEEDED\).*\[(.*)\]", output.decode()):
+            if not (target / name).exists():
+                shutil.copy(library / name, target / name)
+                waiting.append(library / name)
 
 
 def _plain_environment():

@@ -361,7 +361,7 @@ class Corrupt(scenarios.Streams):
         return attached and self._told_to_forget(run, device, attached)
 
     def _look(self, run):
-        """Everything that judge() and findings() want, in one go."""
+        """Everything that judge() wants, in one go."""
         if self._seen:
             return self._seen
         seen = collections.Counter()
@@ -417,6 +417,7 @@ class Corrupt(scenarios.Streams):
 
     def judge(self, run):
         seen = self._look(run)
+        self.findings = self._found(run)
 
         def names(devices):
             return ", ".join(map(trace.requester_name, devices))
@@ -463,7 +464,7 @@ class Corrupt(scenarios.Streams):
                             if not run.crash_log(text)]
         return reasons
 
-    def findings(self, run):
+    def _found(self, run):
         seen = self._look(run)
         states = {trace.requester_name(device):
                   run.state_of_device(self.full_name(device)) or "-"
@@ -494,7 +495,5 @@ def cases_of(variant):
 
 
 def named(name, seed=0):
-    """The scenario of this name, cases of this file included."""
-    if name.startswith(PREFIX):
-        return Corrupt(name.removeprefix(PREFIX), seed)
-    return scenarios.ALL[name]()
+    """The case of this name."""
+    return Corrupt(name.removeprefix(PREFIX), seed)

@@ -137,7 +137,7 @@ class Machine:
         self.monitor = Monitor()
         self._trace_end, self._trace_qemu = os.pipe()
 
-    def command(self, image, initrd, cmdline, devices):
+    def command(self, image, initrd, cmdline, devices, reboots=False):
         events = self.folder / "trace.events"
         events.write_text("\n".join(trace.events(self.iommu)) + "\n",
                           encoding="ascii")
@@ -145,13 +145,15 @@ class Machine:
         cpu = "host,-arch-capabilities" if self.accel == "kvm" else "max"
         split = ",kernel-irqchip=split" if self.accel == "kvm" else ""
         return [
-            self.qemu, "-nodefaults", "-display", "none", "-no-reboot",
+            self.qemu, "-nodefaults", "-display", "none",
+            *([] if reboots else ["-no-reboot"]),
             "-machine", f"q35,memory-backend=memory{split}",
             "-accel", self.accel, "-cpu", cpu, "-smp", "2",
             "-m", f"{MEMORY_MIB}M",
             "-object", f"memory-backend-file,id=memory,size={MEMORY_MIB}M,"
                        f"mem-path=/proc/self/fd/{self._memory_fd},share=on",
-            "-kernel", str(image), "-initrd", str(initrd), "-append", cmdline,
+            "-kernel", str(image), *(["-initrd", str(initrd)] if initrd else []),
+            "-append", cmdline,
             "-chardev", "stdio,id=console,signal=off",
             "-serial", "chardev:console",
             "-trace", f"events={events}",

@@ -63,8 +63,8 @@ def end(child):
 
 def run(command, timeout, **options):
     """Run a command to its end; returns (status, output with errors)."""
-    child = start(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                  stderr=subprocess.STDOUT, **options)
+    options.setdefault("stdin", subprocess.DEVNULL)
+    child = start(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
     try:
         output = child.communicate(timeout=timeout)[0]
     except subprocess.TimeoutExpired:

@@ -68,6 +68,20 @@ def states(outcome):
     return " ".join(path) or "-"
 
 
+def plain_table(rows, left):
+    """Text; the first row is the heading, the last column and left others are words."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+
+    def line(row):
+        cells = [cell.ljust(width) if i < left or i == len(row) - 1
+                 else cell.rjust(width)
+                 for i, (cell, width) in enumerate(zip(row, widths))]
+        return "  ".join(cells).rstrip()
+
+    text = [line(rows[0]), "  ".join("-" * width for width in widths)]
+    return "\n".join(text + [line(row) for row in rows[1:]])
+
+
 def table(outcomes, lost):
     """One row for each scenario and kernel; low-high over the runs."""
     head = ["scenario", "kernel", "iommu", "passed",
@@ -85,16 +99,7 @@ def table(outcomes, lost):
             *(span([result[key] for result in results]) for _, key in FIGURES),
             span([run.get("log_lines") for run in runs]),
             f"{saved}/{len(results)}", "; ".join(paths)])
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-
-    def line(row):
-        cells = [cell.ljust(width) if i < 3 or i == len(row) - 1
-                 else cell.rjust(width)
-                 for i, (cell, width) in enumerate(zip(row, widths))]
-        return "  ".join(cells).rstrip()
-
-    text = [line(rows[0]), "  ".join("-" * width for width in widths)]
-    text += [line(row) for row in rows[1:]]
+    text = plain_table(rows, left=3).splitlines()
     qemu = sorted({o["result"]["qemu"] for o in outcomes})
     text.append("")
     text.append(f"QEMU {', '.join(qemu)}; {len(outcomes)} runs"

@@ -61,6 +61,9 @@ class Run:
         self.strays = []            # [name, iova, start, end]
         self.mappings = []          # (iova, size) in the order of allocation
         self.refused = 0
+        self.memory = {}            # name: KiB in all, KiB available
+        self.lent = []              # ranges of crashkernel=...,cma
+        self.saved = {}             # format of a dump: seconds that it took
         self.reserved = set()       # IOVA pages nobody gets, told by the guest
         self.sandbox = []           # (iova, size) of memory the host may use
         self.steps = {}             # (step, device): state of its group, or "gone"
@@ -84,6 +87,7 @@ class Run:
     # -- while the machine runs ------------------------------------------------
 
     def on_line(self, now, line):
+        self.scenario.on_console(now, line, self)
         if "Linux version" in line:
             self.boots += 1
             if self.boots == 2 and self.crash_range:
@@ -99,6 +103,11 @@ class Run:
         match = re.search(r"crashkernel reserved: 0x(\w+) - 0x(\w+)", line)
         if match and not self.crash_range:
             self.crash_range = (int(match[1], 16), int(match[2], 16))
+            return None
+        match = re.search(r"cma: Reserved (\d+) MiB.* at (0x\w+)", line)
+        if match and self.boots == 1:
+            start = int(match[2], 16)
+            self.lent.append((start, start + (int(match[1]) << 20)))
             return None
         match = re.search(r"\brig(?:\[(first|crash)\])?: (.*)", line)
         if match:
@@ -137,6 +146,10 @@ class Run:
             self.steps[rest[0], rest[1]] = rest[2]
         elif subject == "loopback":
             self.loopbacks.append(" ".join(rest))
+        elif subject == "memory":
+            self.memory[rest[0]] = (int(rest[1]), int(rest[2]))
+        elif subject == "saved":
+            self.saved[rest[0]] = float(rest[1])
         elif subject == "refused":
             self.refused = int(rest[0])
         elif subject == "reserved":
@@ -285,7 +298,8 @@ class Run:
         return self.times["end"]
 
     def in_crash_memory(self, address):
-        return self.crash_range[0] <= address < self.crash_range[1]
+        return any(start <= address < end
+                   for start, end in (self.crash_range, *self.lent))
 
     def in_old_memory(self, address):
         return (address < machine.MEMORY_MIB << 20 and
@@ -464,12 +478,12 @@ class Run:
 
     def _reused(self, old, new):
         """Pages of an old map that a new one maps to crash-kernel memory."""
-        start, end = self.crash_range
         for page, count, address in old.overlap(new):
-            low = max(start, address)
-            high = min(end, address + count * 4096)
-            for at in range(low, high, 4096):
-                yield page + (at - address) // 4096
+            for start, end in (self.crash_range, *self.lent):
+                low = max(start, address)
+                high = min(end, address + count * 4096)
+                for at in range(low, high, 4096):
+                    yield page + (at - address) // 4096
 
     def _decided(self, record):
         """AMD-Vi's Untranslated records as what the device table makes of them."""
@@ -519,7 +533,7 @@ class Run:
         if self.translation_off:
             reasons.append(f"translation switched off {self.translation_off} "
                            f"times")
-        if not self.vmcore:
+        if not self.vmcore and not scenario.checks_vmcore_itself:
             reasons.append("/proc/vmcore was not readable to its end")
         if self.misread:
             reasons.append(f"{len(self.misread)} accesses went elsewhere than the "
@@ -615,7 +629,8 @@ def run_once(scenario, kernel_name, image, initrd, variant, qemu, accel, folder,
     if kernel_name == "block":
         crash_options.append("iommu.kdump=block")
     cmdline = " ".join([
-        "console=ttyS0,115200 printk.devkmsg=on panic=-1 crashkernel=256M",
+        "console=ttyS0,115200 printk.devkmsg=on panic=-1",
+        f"crashkernel={scenario.crashkernel}", *scenario.first_options,
         # an emulated timer on a busy host may miss what that check expects
         "no_timer_check",
         *variant.first_words, "rig.role=first",
@@ -628,8 +643,9 @@ def run_once(scenario, kernel_name, image, initrd, variant, qemu, accel, folder,
             run.wires[name] = Wire(run.token)
         run.machine.fds = [wire.qemus.fileno() for wire in run.wires.values()]
         command = run.machine.command(
-            image, initrd, cmdline,
-            iommu_devices + scenario.qemu_devices(run.wires, folder))
+            image, None if scenario.root else initrd, cmdline,
+            iommu_devices + scenario.qemu_devices(run.wires, folder),
+            scenario.reboots)
         run.machine.run(command, run.on_line, scenario.timeout)
         missing = [name for name in ("panic", "dead", "boot", "userspace", "end")
                    if name not in run.times]
@@ -640,8 +656,8 @@ def run_once(scenario, kernel_name, image, initrd, variant, qemu, accel, folder,
         run.evaluate()
         outcome["result"] = run.result(qemu_version, time.monotonic() - began)
         outcome["series"] = run.series()
-        outcome["findings"] = scenario.findings(run)
         outcome["log_lines"] = run.log_lines
+        outcome["findings"] = scenario.findings
     except machine.Lost as lost:
         outcome["lost"] = str(lost)
     except machine.Broken as broken:

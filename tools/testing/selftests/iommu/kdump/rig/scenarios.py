@@ -41,6 +41,8 @@ class Scenario:
     # at least: what shows that the scenario would see a failure.
     control_shows = ()
     needs_legacy_dma = True
+    crashkernel = "256M"        # the reservation, in the first kernel's words
+    first_options = ()          # more of them
     crash_options = ()          # for the crash kernel's command line
     iommu_properties = ""       # for QEMU's IOMMU
     script = None               # guest/scenarios/<script>.sh, if it is not the name's
@@ -52,9 +54,15 @@ class Scenario:
     forges_when_dead = False
     overwrites_tables = False   # a device writes to the tables of the crashed kernel
     variant = None              # set when it is run
+    extras = {}                 # set then: what this subcommand has for its scenarios
+    findings = None             # set by judge(): more than the common figures
     demo_runs = 1
     check_runs = 1
+    checks_vmcore_itself = False    # the guest does not run vmcore_check
+    reboots = False             # the machine boots a third time
+    root = None                 # its root file system, if it has no initramfs
     timeout = 120
+    judging = 60                # seconds for judge(), at most
 
     def applies(self, variant, arm):
         if self.way_out or variant.crash == "off":
@@ -73,6 +81,9 @@ class Scenario:
         """The guest asks for something (ask_host), beyond the common requests."""
         raise KeyError(request)
 
+    def on_console(self, now, line, run):
+        """Each line of the console, before the common code sees it."""
+
     def before_panic(self, run):
         """The kernel that crashes is about to, and waits."""
 
@@ -81,9 +92,6 @@ class Scenario:
 
     def on_new_tables(self, run, reader):
         """The crash kernel's tables have been read: while it runs, and at its end."""
-
-    def findings(self, run):
-        """More than the figures, for a table of the scenario's own; None: nothing."""
 
     def control_figures(self, variant):
         """Figures of which at least one shows the damage on the unmodified kernel."""
@@ -373,6 +381,44 @@ class Pressure(Edu):
                 return [f"old IOVA {iova:#x} was handed out as mapping "
                         f"{reused[0]} although {start:#x} was free"]
         return []
+
+
+class Cma(Edu):
+    name = "cma"
+    summary = "a page that the crash kernel had lent to the one that crashes (,cma)"
+    arms = ("mainline", "framework")
+    control_shows = ("crash_hits",)
+    crashkernel = "192M crashkernel=64M,cma"
+    crash_options = ("iommu.kdump_grace=never",)
+
+    def _lent_pages(self, run):
+        """IOVA pages that the crashed kernel had mapped to memory lent to it."""
+        found = run.old_map.get(trace.requester("00:06.0"), tables.NOTHING)
+        return {page for page in found.pages()
+                if any(start <= found.find(page) < end for start, end in run.lent)}
+
+    def on_new_tables(self, run, reader):
+        new = run.new_maps[-1][1].get(trace.requester("00:06.0"), tables.NOTHING)
+        kept = [page for page in self._lent_pages(run) if page in new]
+        if run.inherits and kept:
+            run.errors.append("a mapping to memory that was lent is carried over")
+
+    def judge(self, run):
+        reasons = []
+        if not run.lent:
+            reasons.append("no memory was lent: nothing was tested")
+        if len(self._lent_pages(run)) != 1:
+            reasons.append("the crashed kernel had no page of the memory that was lent "
+                           "mapped: nothing was tested")
+        # the reservation without what was lent would be less
+        if run.memory.get("crash", (0, 0))[0] < 192 << 10:
+            reasons.append("the crash kernel does not use the memory that was lent")
+        if run.framework:
+            if not run.stray_count("released", "fault"):
+                reasons.append("the access to memory that was lent was no fault")
+            if not run.crash_log(r"1 outside of the crashed kernel's memory"):
+                reasons.append("the log does not count the mapping that was left out")
+        return reasons
 
 
 class Narrow(Edu):
@@ -916,5 +962,5 @@ def _pages(iova, size):
 
 ALL = {cls.name: cls for cls in (
     Hda, Bridge, E1000e, Disk, Driverless, Release, Pressure, Storm, Groups, Hotplug,
-    Vfio, Roots, Contradiction, Mixture, Ghost, Posted, Ats, Ids, Narrow, Words,
+    Vfio, Roots, Contradiction, Mixture, Ghost, Posted, Ats, Ids, Cma, Narrow, Words,
     WayOut)}

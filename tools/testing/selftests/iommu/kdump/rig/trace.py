@@ -139,6 +139,10 @@ def _ahci_reset(time, _text):
     return Reset(time, "ahci")
 
 
+def _nvme_stopped(time, _text):
+    return Reset(time, "nvme")
+
+
 def _virtio_status(time, text):
     return Reset(time, "virtio") if text.split()[-1] == "0" else None
 
@@ -146,6 +150,7 @@ def _virtio_status(time, text):
 _DEVICES = {
     "ahci_reset_port": _ahci_reset,
     "hda_audio_running": _hda_stopped,
+    "pci_nvme_mmio_stopped": _nvme_stopped,
     "e1000e_core_ctrl_sw_reset": _e1000e_reset,
     "virtio_set_status": _virtio_status,
 }

@@ -15,6 +15,9 @@
  *	read		the same, the device reads
  *	loopback	moves data through the device, from one mapping to another
  *			(two must be there): "good", or what is wrong
+ *	fill		write "PAGES STRIDE": map that many pages, no two of them
+ *			neighbours in memory, that many bytes apart from one another
+ *	map_within	write "START END": map a page of that part of memory
  *
  * Bound to any other device, by way of its driver_override, it is a driver that
  * maps and does not stop what it finds; the files that start a transfer are then
@@ -24,6 +27,7 @@
 #include <linux/delay.h>
 #include <linux/dma-mapping.h>
 #include <linux/io.h>
+#include <linux/iommu.h>
 #include <linux/iopoll.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
@@ -45,6 +49,11 @@
 #define EDU_MEMORY		0x40000
 /* Half of that memory: QEMU ends itself when a transfer touches the end. */
 #define EDU_MAX_TRANSFER	2048
+
+/* Where "fill" begins: the DMA API starts with what 32 bits reach */
+#define FILL_START		SZ_8G
+/* Pages that "map_within" looks at before it gives up */
+#define MAX_TRIES		65536
 
 static unsigned int size = PAGE_SIZE;
 module_param(size, uint, 0444);
@@ -82,6 +91,7 @@ struct edu_dma {
 	struct dentry *directory;
 	struct mutex lock;		/* the list, and one transfer at a time */
 	struct list_head mappings;
+	struct list_head lent;		/* by "map_within", never unmapped */
 	unsigned int refused;
 };
 
@@ -199,6 +209,82 @@ static const char *edu_loopback(struct edu_dma *edu)
 		"other data than was sent" : "good";
 }
 
+/*
+ * What an import costs depends on tables and entries, not on the memory behind them:
+ * two pages are enough. Past the DMA API, which chooses addresses by itself. They stay
+ * mapped, because this driver leaves by a panic.
+ */
+static int edu_fill(struct edu_dma *edu, unsigned long pages, u64 stride)
+{
+	struct iommu_domain *domain = iommu_get_domain_for_dev(&edu->pdev->dev);
+	phys_addr_t buffer;
+	struct page *page;
+	unsigned long i;
+	int ret;
+
+	if (!domain || !PAGE_ALIGNED(stride) || !stride)
+		return -EINVAL;
+	/* pages 0 and 2 of four are no neighbours in either order */
+	page = alloc_pages(GFP_KERNEL, 2);
+	if (!page)
+		return -ENOMEM;
+	buffer = page_to_phys(page);
+	for (i = 0; i < pages; i++) {
+		ret = iommu_map(domain, FILL_START + i * stride,
+				buffer + (i & 1) * 2 * PAGE_SIZE, PAGE_SIZE,
+				IOMMU_READ | IOMMU_WRITE, GFP_KERNEL);
+		if (ret)
+			return ret;
+		cond_resched();
+	}
+	return 0;
+}
+
+/*
+ * A page that somebody else may want moved: only such ones come from memory that is
+ * lent out (crashkernel=...,cma).
+ */
+static int edu_map_within(struct edu_dma *edu, u64 start, u64 end)
+{
+	struct edu_mapping *mapping;
+	struct page *page, *next;
+	LIST_HEAD(others);
+	int tries;
+	int ret = -ENOENT;
+
+	mapping = kzalloc_obj(*mapping);
+	if (!mapping)
+		return -ENOMEM;
+	for (tries = 0; tries < MAX_TRIES; tries++) {
+		page = alloc_page(GFP_HIGHUSER_MOVABLE | __GFP_NORETRY |
+				  __GFP_NOWARN);
+		if (!page)
+			break;
+		if (page_to_phys(page) >= start && page_to_phys(page) < end) {
+			mapping->address = dma_map_page(&edu->pdev->dev, page, 0,
+							PAGE_SIZE,
+							DMA_BIDIRECTIONAL);
+			ret = dma_mapping_error(&edu->pdev->dev,
+						mapping->address);
+			if (ret)
+				__free_page(page);
+			break;
+		}
+		list_add(&page->lru, &others);
+	}
+	list_for_each_entry_safe(page, next, &others, lru) {
+		list_del(&page->lru);
+		__free_page(page);
+	}
+	if (ret) {
+		kfree(mapping);
+		return ret;
+	}
+	guard(mutex)(&edu->lock);
+	list_add(&mapping->list, &edu->lent);
+	return 0;
+}
+
 static int loopback_show(struct seq_file *seq, void *unused)
 {
 	seq_printf(seq, "%s\n", edu_loopback(seq->private));
@@ -206,24 +292,64 @@ static int loopback_show(struct seq_file *seq, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(loopback);
 
-static ssize_t edu_access(struct file *file, const char __user *from,
-			  size_t bytes, loff_t *at, bool to_memory)
+/* Two numbers from userspace. Returns the bytes taken or an error. */
+static ssize_t edu_two_numbers(const char __user *from, size_t bytes, loff_t *at,
+			       u64 *one, u64 *two)
 {
-	struct edu_dma *edu = file->private_data;
-	u64 address, length;
 	char text[64];
 	ssize_t got;
-	int ret;
 
 	got = simple_write_to_buffer(text, sizeof(text) - 1, at, from, bytes);
 	if (got < 0)
 		return got;
 	text[got] = 0;
-	if (sscanf(text, "%lli %lli", &address, &length) != 2)
-		return -EINVAL;
-	ret = edu_transfer(edu, address, length, to_memory);
-	return ret ?: got;
+	return sscanf(text, "%lli %lli", one, two) == 2 ? got : -EINVAL;
 }
+
+static ssize_t edu_access(struct file *file, const char __user *from,
+			  size_t bytes, loff_t *at, bool to_memory)
+{
+	u64 address, length;
+	ssize_t got = edu_two_numbers(from, bytes, at, &address, &length);
+
+	if (got < 0)
+		return got;
+	return edu_transfer(file->private_data, address, length, to_memory) ?: got;
+}
+
+static ssize_t edu_write_fill(struct file *file, const char __user *from,
+			      size_t bytes, loff_t *at)
+{
+	u64 pages, stride;
+	ssize_t got = edu_two_numbers(from, bytes, at, &pages, &stride);
+
+	if (got < 0)
+		return got;
+	return edu_fill(file->private_data, pages, stride) ?: got;
+}
+
+static const struct file_operations edu_fill_fops = {
+	.owner = THIS_MODULE,
+	.open = simple_open,
+	.write = edu_write_fill,
+};
+
+static ssize_t edu_write_within(struct file *file, const char __user *from,
+				size_t bytes, loff_t *at)
+{
+	u64 start, end;
+	ssize_t got = edu_two_numbers(from, bytes, at, &start, &end);
+
+	if (got < 0)
+		return got;
+	return edu_map_within(file->private_data, start, end) ?: got;
+}
+
+static const struct file_operations edu_within_fops = {
+	.owner = THIS_MODULE,
+	.open = simple_open,
+	.write = edu_write_within,
+};
 
 static ssize_t edu_write(struct file *file, const char __user *from,
 			 size_t bytes, loff_t *at)
@@ -264,6 +390,8 @@ static int mappings_show(struct seq_file *seq, void *unused)
 	guard(mutex)(&edu->lock);
 	list_for_each_entry(mapping, &edu->mappings, list)
 		seq_printf(seq, "%pad %u\n", &mapping->address, size);
+	list_for_each_entry(mapping, &edu->lent, list)
+		seq_printf(seq, "%pad %lu lent\n", &mapping->address, PAGE_SIZE);
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(mappings);
@@ -278,6 +406,7 @@ static int edu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 		return -ENOMEM;
 	edu->pdev = pdev;
 	INIT_LIST_HEAD(&edu->mappings);
+	INIT_LIST_HEAD(&edu->lent);
 	mutex_init(&edu->lock);
 	pci_set_drvdata(pdev, edu);
 
@@ -317,6 +446,9 @@ static int edu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	debugfs_create_file("map", 0200, edu->directory, edu, &edu_map_fops);
 	debugfs_create_file("write", 0200, edu->directory, edu,
 			    &edu_write_fops);
+	debugfs_create_file("fill", 0200, edu->directory, edu, &edu_fill_fops);
+	debugfs_create_file("map_within", 0200, edu->directory, edu,
+			    &edu_within_fops);
 	debugfs_create_file("read", 0200, edu->directory, edu, &edu_read_fops);
 	return 0;
 }

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash disable=SC2010,SC2012,SC2034,SC2154
+#
+# Functions for the programs that run in a guest: init and debian/rig.sh. They set role,
+# "first" in the kernel that crashes and "crash" in the one that is booted by the crash.
+# Everything the host needs to know goes through say() into the kernel log, and so to
+# the serial console.
+
+say() {
+	echo "<5>rig[$role]: $*" > /dev/kmsg
+}
+
+# Stop until the host has done what is asked, or noted the time: it answers with
+# one line. Whatever decides between right and wrong by its time is asked and not
+# said, because a line said may reach a busy host late.
+ask_host() {
+	say "host: $*"
+	read -r -t 60 answer < /dev/console || say "error: no answer from the host"
+}
+
+give_up() {
+	say "error: $*"
+	# what has happened up to here still counts
+	[ "$role" = crash ] && finish
+	power_off
+}
+
+# What the kernel shows of the framework: each failure is an error of the run.
+self_test() {
+	expect=
+	[ "$role" = crash ] && [ "$(echo /sys/kernel/iommu_groups/*/kdump_state)" != \
+		"/sys/kernel/iommu_groups/*/kdump_state" ] && expect=framework
+	KDUMP_EXPECT=$expect kdump_state > /tmp/self_test 2>&1
+	grep -B 8 "^not ok" /tmp/self_test | while read -r line; do
+		case $line in
+		"not ok"*) say "error: self-test: $line" ;;
+		*) say "self-test: $line" ;;
+		esac
+	done
+	say "selftest $(grep -c "^ok" /tmp/self_test)" \
+		"$(grep -c "^not ok" /tmp/self_test)" \
+		"$(grep -c "^ok.*# SKIP" /tmp/self_test)"
+}
+
+finish() {
+	vmcore_check > /dev/kmsg
+	self_test
+	say_groups
+	ask_host finish
+	power_off
+}
+
+power_off() {
+	say "power-off"
+	sync
+	poweroff -f
+	sleep 60
+}
+
+# say_memory NAME: of this kernel, in KiB: all of it, and what is available
+say_memory() {
+	say "memory $1 $(awk '/^MemTotal/ { all = $2 } /^MemAvailable/ { free = $2 }
+		END { print all, free }' /proc/meminfo)"
+}
+
+wait_for() {
+	tries=100
+	until [ -e "$1" ]; do
+		tries=$((tries - 1))
+		[ $tries -gt 0 ] || give_up "$1 did not appear"
+		sleep 0.1
+	done
+}
+
+load_module() {
+	say "load $1"
+	modprobe "$@" || give_up "modprobe $* failed"
+	say "loaded $1"
+}
+
+# The codec's driver first: a controller that finds none gives up.
+load_sound() {
+	load_module snd-hda-codec-generic
+	load_module snd-hda-intel
+}
+
+# in_any_order ONE OTHER: two commands that do not care which of them comes first.
+# The host says when it is the other one (rig.reversed).
+in_any_order() {
+	if [ -n "$reversed" ]; then
+		eval "$2"
+		eval "$1"
+	else
+		eval "$1"
+		eval "$2"
+	fi
+}
+
+# Modules then bring a driver but no binding, and the order is the script's.
+no_automatic_probe() {
+	echo 0 > /sys/bus/pci/drivers_autoprobe
+}
+
+bind_driver() {
+	say "bind $1 $2"
+	echo "$2" > "/sys/bus/pci/drivers/$1/bind" || give_up "$1 refuses $2"
+	say "bound $1 $2"
+}
+
+# override_driver DRIVER DEVICE: one that does not know the device, by its override.
+override_driver() {
+	echo "$1" > "/sys/bus/pci/devices/$2/driver_override"
+	bind_driver "$1" "$2"
+}
+
+unbind_driver() {
+	echo "$1" > "/sys/bus/pci/devices/$1/driver/unbind" ||
+		give_up "$1 does not let go of its driver"
+	echo > "/sys/bus/pci/devices/$1/driver_override"
+	say "unbound $1"
+}
+
+# Start a capture stream on each of these sound controllers.
+capture_from() {
+	for controller in "$@"; do
+		tries=100
+		until node=$(ls "/sys/bus/pci/devices/$controller/sound"/card* 2>/dev/null |
+			     grep -m 1 '^pcmC[0-9]*D0c$'); do
+			tries=$((tries - 1))
+			[ $tries -gt 0 ] || give_up "$controller has no sound"
+			sleep 0.1
+		done
+		wait_for "/dev/snd/$node"
+		pcm_stream capture "/dev/snd/$node" > /dev/kmsg &
+	done
+}
+
+interface_of() {
+	ls "/sys/bus/pci/devices/$1/net"
+}
+
+interface_up() {
+	ip link set "$(interface_of "$1")" promisc on
+	ip link set "$(interface_of "$1")" up || give_up "no link on $1"
+	say "up $1"
+}
+
+group_of() {
+	basename "$(readlink "/sys/bus/pci/devices/$1/iommu_group")"
+}
+
+# Absent on a kernel without the framework.
+state_of() {
+	cat "/sys/kernel/iommu_groups/$(group_of "$1")/kdump_state" 2>/dev/null ||
+		echo absent
+}
+
+# wait_for_state DEVICE STATE SECONDS
+wait_for_state() {
+	left=$(($3 * 10))
+	until [ "$(state_of "$1")" = "$2" ]; do
+		left=$((left - 1))
+		# a kernel without the framework has no state to wait for
+		if [ $left -le 0 ] || [ "$(state_of "$1")" = absent ]; then
+			say "state of $1 is $(state_of "$1"), not $2"
+			return 1
+		fi
+		sleep 0.1
+	done
+	say "state of $1 is $2"
+}
+
+# note STEP DEVICE...: the host compares the states with what they should be.
+note() {
+	step=$1
+	shift
+	for device in "$@"; do
+		if [ -e "/sys/bus/pci/devices/$device/iommu_group" ]; then
+			say "step $step $device $(state_of "$device")"
+		else
+			say "step $step $device gone"
+		fi
+	done
+}
+
+say_groups() {
+	# for people: what an administrator would look at
+	while read -r line; do
+		say "table: $line"
+	done < /sys/kernel/debug/iommu/kdump 2>/dev/null
+	for group in /sys/kernel/iommu_groups/*; do
+		# none at all
+		[ -d "$group" ] || continue
+		state=absent
+		[ -e "$group/kdump_state" ] && read -r state < "$group/kdump_state"
+		say "group ${group##*/} $state $(ls "$group/devices" | tr '\n' ' ')"
+	done
+}
+
+load_crash_kernel() {
+	crash_load /boot/bzImage /boot/initrd \
+		"console=ttyS0,115200 rig.role=crash rig.scenario=$scenario $* \
+${reversed:+rig.reversed }\
+panic=5 nr_cpus=1 irqpoll reset_devices no_timer_check printk.devkmsg=on $crash_options" ||
+		give_up "the crash kernel cannot be loaded"
+	say "crash kernel loaded"
+}
+
+# Never returns. With everything in the log first: the panic cuts it off.
+panic_now() {
+	sync
+	sleep "${delay:-0}"
+	ask_host panic
+	echo c > /proc/sysrq-trigger
+	sleep 60
+}

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0
+"""An installed Debian that crashes, saves its dump by itself, and boots again.
+
+Nothing here loads the crash kernel, saves the dump or reboots: kdump-tools of Debian
+does, as it is configured when it is installed. The guest's half is guest/debian.
+"""
+
+import os
+import re
+import shutil
+
+from . import build, processes
+from .dumps import SOUND, TARGET, Dump, Unreadable, tool
+from .scenarios import sound
+
+
+class DumpDebian(Dump):
+    name = "dump-debian"
+    summary = "Debian with kdump-tools: the dump is in /var/crash after the reboot"
+    devices = {SOUND: "hda", TARGET: "virtio"}
+    driver_built_in = True
+    formats = ("F31",)          # kdump-tools' choice: -F -c -d 31
+    load = "-p"                 # its choice as well
+    timeout = 1500
+    reboots = True
+    checks_vmcore_itself = True
+    root = "/dev/vda"           # no initramfs: the drivers are built in
+    SAVED = re.compile(r"saved vmcore in (/var/crash/\S+)")
+
+    @property
+    def first_options(self):
+        return (f"root={self.root}", "rw", "rootfstype=ext4")
+
+    def qemu_devices(self, wires, folder):
+        processes.run(["cp", "--sparse=always", self.extras["image"],
+                       str(folder / "disk")], 120)
+        return ["-audiodev", "none,id=silence", *sound(0, "addr=5"),
+                "-drive", f"if=none,id=disk,format=raw,file={folder / 'disk'}",
+                "-device", "virtio-blk-pci,drive=disk,addr=4,disable-legacy=on,"
+                           "iommu_platform=on"]
+
+    def on_console(self, now, line, run):
+        # the dump is complete; what follows is an orderly reboot
+        if run.boots == 2 and self.SAVED.search(line) and "end" not in run.times:
+            run.times["end"] = now
+
+    def take(self, kind, folder, run):
+        """The file that the machine found after its reboot, from the disk."""
+        names = [match[1] for _when, line in run.machine.console for match in
+                 [re.search(r"rig\[again\]: found (/var/crash/\S+/dump\.\d+) \d+", line)]
+                 if match]
+        if not names:
+            raise Unreadable("the machine found no dump after its reboot")
+        flat, path = folder / "flat", folder / "vmcore"
+        processes.run([tool("debugfs"), "-R", f"dump {names[0]} {flat}",
+                       str(folder / "disk")], 120)
+        try:
+            with open(flat, "rb") as stream:
+                status, output = processes.run(
+                    [self.extras["tools"] + "/makedumpfile", "-R", str(path)], 120,
+                    stdin=stream)
+        except FileNotFoundError:
+            raise Unreadable("the dump is not in the file system") from None
+        flat.unlink()
+        if status != 0 or not path.exists():
+            raise Unreadable("makedumpfile -R: "
+                             + output.decode("utf-8", "replace").strip()[-200:])
+        return path
+
+    def judge(self, run):
+        if run.boots != 3:
+            return [f"the machine has booted {run.boots} times, and not 3 times"]
+        run.saved["F31"] = round(run.times["end"] - run.times["userspace"], 1)
+        return super().judge(run)
+
+    def clean(self, folder):
+        (folder / "disk").unlink(missing_ok=True)
+
+
+ALL = {DumpDebian.name: DumpDebian}
+
+
+def make_image(kernel, out, say):
+    """A disk with Debian and this kernel; (path, None), or (None, why not)."""
+    programs = kernel.work / "programs"
+    shutil.rmtree(programs, ignore_errors=True)
+    (programs / "bin").mkdir(parents=True)
+    busybox = os.environ.get("BUSYBOX") or shutil.which("busybox")
+    shutil.copy(busybox, programs / "bin/busybox")
+    for helper in (*build.HELPERS, "kdump_state"):
+        shutil.copy(kernel.work / "helpers" / helper, programs / "bin")
+    image = kernel.work / "debian.img"
+    say(f"{kernel.name}: a disk with Debian and kdump-tools (minutes, the first time)")
+    status, output = processes.run(
+        [str(build.HERE / "debian_image.sh"), str(out), str(kernel.build),
+         str(programs), str(image)], 1800)
+    lines = output.decode("utf-8", "replace").strip().splitlines()
+    if status != 0:
+        return None, lines[-1] if lines else "no Debian disk"
+    return image, None
