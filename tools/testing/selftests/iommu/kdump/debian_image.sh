@@ -68,7 +68,8 @@ make_root()
 		"$root/etc/systemd/system/kdump-tools-dump.service.d/rig.conf"
 }
 
-made_from=$({ echo $SUITE $PACKAGES; cat "$here/debian_image.sh" "$here"/guest/debian/*; } | sha256sum)
+made_from=$({ echo $SUITE $PACKAGES
+	      cat "$here/debian_image.sh" "$here"/guest/debian/*; } | sha256sum)
 if [ "$made_from" != "$(cat "$dir/made-from" 2>/dev/null)" ]; then
 	rm -f "$dir/made-from"
 	make_root

@@ -96,7 +96,8 @@ fetch_into()
 	trap 'exit 130' INT TERM HUP
 
 	: >"$log"
-	echo "fetching $WHAT from the machine's Debian mirror, ${SUITES##* } (about $DOWNLOAD_MIB MiB)"
+	echo "fetching $WHAT from the machine's Debian mirror," \
+		"${SUITES##* } (about $DOWNLOAD_MIB MiB)"
 	found=
 	for mirror in $(mirrors); do
 		download "$mirror" "$@" >>"$log" 2>&1 || continue
@@ -106,7 +107,8 @@ fetch_into()
 	if [ -z "$found" ]; then
 		why=$(grep -m 1 -oE 'Temporary failure.*|Could not (resolve|connect).*|Unable to locate.*|No space left.*|NO_PUBKEY.*' "$log") ||
 			why=$(tail -n 1 "$log")
-		unavailable "${why:-apt has no Debian mirror configured}; check the network (log: $log)"
+		why=${why:-apt has no Debian mirror configured}
+		unavailable "$why; check the network (log: $log)"
 	fi
 
 	echo "unpacking $WHAT"

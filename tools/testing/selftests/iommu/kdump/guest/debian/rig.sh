@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh disable=SC1091,SC2034,SC2154
 # In an installed Debian: its own services load the crash kernel, save the dump and
 # reboot. Here a sound stream is started and the kernel crashed; before the dump is
 # saved, the host is told what the crash kernel sees; after the reboot, what is there.
 
 sound=0000:00:05.0
-export PATH=/rig/bin:$PATH
+export PATH="/rig/bin:$PATH"
 
 if [ -e /proc/vmcore ]; then
 	role=crash
