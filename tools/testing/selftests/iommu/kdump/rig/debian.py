@@ -40,9 +40,11 @@ class DumpDebian(Dump):
                            "iommu_platform=on"]
 
     def on_console(self, now, line, run):
-        # the dump is complete; what follows is an orderly reboot
+        # the dump is complete; what follows is an orderly reboot, and then a kernel that
+        # may use all of the memory
         if run.boots == 2 and self.SAVED.search(line) and "end" not in run.times:
             run.times["end"] = now
+            run.look_for_changes()
 
     def take(self, kind, folder, run):
         """The file that the machine found after its reboot, from the disk."""

@@ -75,6 +75,7 @@ class Run:
         self.old_root = None        # AMD's register, when the kernel crashed
         self.old_map = None         # {device: tables.PageMap}
         self.old_tables = None
+        self.changed = None         # tables of the crashed kernel, at the end
         self.new_maps = []          # (time, {device: tables.PageMap})
         self.open_devices = []      # (time, devices that AMD-Vi does not translate)
         self.shared_ids = 0
@@ -507,6 +508,12 @@ class Run:
                       for device in devices if device.split(":")[1] in buses}
         return groups
 
+    def look_for_changes(self):
+        """Compare the crashed kernel's tables with what they were, the first time only."""
+        if self.changed is None:
+            self.changed = (self.old_tables.changes(self.machine.memory)
+                            if self.old_tables else 0)
+
     def reasons(self):
         """Why the run fails; nothing if it passes."""
         scenario = self.scenario
@@ -538,10 +545,9 @@ class Run:
         if self.misread:
             reasons.append(f"{len(self.misread)} accesses went elsewhere than the "
                            f"crashed kernel's tables say: the rig misreads them")
-        changed = (self.old_tables.changes(self.machine.memory)
-                   if self.old_tables else 0)
-        if changed and not scenario.overwrites_tables:
-            reasons.append(f"{changed} table pages of the crashed kernel changed")
+        self.look_for_changes()
+        if self.changed and not scenario.overwrites_tables:
+            reasons.append(f"{self.changed} table pages of the crashed kernel changed")
         for role in ("first", "crash") if self.framework else ():
             passed, _failed, skipped = self.self_tests.get(role, (0, 0, 0))
             # the tests of a normal kernel are skipped in a crash kernel and the
