@@ -224,6 +224,7 @@ def judge_notices():
                    if not isinstance(record, change.get("without", ()))]
         made_up = types.SimpleNamespace(
             iommu="vtd", framework=True, inherits=True, crash_hits=[], panic=2,
+            machine=types.SimpleNamespace(console=[]),
             records=sorted(records, key=lambda record: record.time),
             times={"forged": 3, "boot": 3.5}, end=change.get("end", 9),
             old_map=dict.fromkeys(scenario.devices, tables.from_pages({page: old})),
