@@ -39,10 +39,10 @@
 #include "kdump.h"
 
 /* RAM of the crashed kernel: beyond what this machine has */
-#define OLD_RAM		BIT_ULL(42)
-#define OLD_RAM_SIZE	SZ_4T
+#define OLD_RAM		BIT_ULL(47)
+#define OLD_RAM_SIZE	BIT_ULL(47)
 /* The upper half of it holds its DMA buffers, the start its page tables */
-#define OLD_BUFFERS	(OLD_RAM + SZ_2T)
+#define OLD_BUFFERS	(OLD_RAM + OLD_RAM_SIZE / 2)
 
 #define PTE_R		BIT_ULL(0)
 #define PTE_W		BIT_ULL(1)
@@ -594,7 +594,9 @@ static void bench_import(struct kunit *test)
 		{ "scattered", SZ_1G, 0, SZ_4K },
 		{ "scattered", 16ULL * SZ_1G, 0, SZ_4K },
 		{ "2M-pages", 16ULL * SZ_1G, 1, SZ_2M },
+		{ "2M-pages", SZ_1T, 1, SZ_2M },
 		{ "1G-pages", 64ULL * SZ_1G, 2, SZ_1G },
+		{ "1G-pages", 32ULL * SZ_1T, 2, SZ_1G },
 		{ "mix", SZ_64M, 0, SZ_4K, true },
 		{ "mix", SZ_1G, 0, SZ_4K, true },
 		{ "mix", 16ULL * SZ_1G, 0, SZ_4K, true },

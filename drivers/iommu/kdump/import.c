@@ -173,6 +173,7 @@ static bool charge(struct iommu_kdump_report *report, u64 iova, u64 size,
 		return false;
 	}
 	report->budget -= pages;
+	report->stats->new_tables += pages * PAGE_SIZE;
 	report->dirty = true;
 	return true;
 }
@@ -947,13 +948,6 @@ bool iommu_kdump_validate(struct iommu_kdump_group *kg)
 	return good && !stats.bad && !stats.refused;
 }
 
-static size_t table_bytes(struct iommu_domain *domain)
-{
-	struct pt_iommu *pt = iommupt_from_domain(domain);
-
-	return pt ? pt->ops->table_bytes(pt) : 0;
-}
-
 /* One line if something was left out, for all of the group */
 static void log_refusals(const struct iommu_kdump_group *kg)
 {
@@ -970,6 +964,7 @@ static void drop_mappings(struct iommu_kdump_report *report)
 	unsigned int i;
 
 	report->kg->stats.mapped = 0;
+	report->kg->stats.new_tables = 0;
 	for (i = 0; report->dirty && i < report->ranges.nr; i++)
 		iommu_kdump_unmap_range(report->domain,
 					report->ranges.r[i].first,
@@ -999,7 +994,6 @@ int iommu_kdump_import(struct iommu_kdump_group *kg,
 	ktime_t start = ktime_get();
 	struct iommu_kdump_report *report;
 	struct iommu_kdump_dev *kdev;
-	size_t tables;
 	int ret, err;
 
 	*reason = iommu_kdump_error_reason(-ENOMEM);
@@ -1007,7 +1001,6 @@ int iommu_kdump_import(struct iommu_kdump_group *kg,
 	if (!report)
 		return -ENOMEM;
 
-	tables = table_bytes(domain);
 	ret = check_members(kg);
 	/* Without the regions direct mappings cannot be told from old ones */
 	err = iommu_group_get_resv_regions_locked(kg->group, &report->resv);
@@ -1054,7 +1047,6 @@ int iommu_kdump_import(struct iommu_kdump_group *kg,
 	else
 		log_refusals(kg);
 
-	kg->stats.new_tables = max(table_bytes(domain), tables) - tables;
 	kg->stats.import_ns = ktime_to_ns(ktime_sub(ktime_get(), start));
 	trace_iommu_kdump_import(kg->group->id, &kg->stats, ret);
 	free_report(report);

@@ -125,7 +125,9 @@ enum iommu_kdump_refusal {
  * @mapped: bytes of old mappings that are carried
  * @reserved: bytes of IOVA that are kept from the allocator
  * @tables: old table pages read
- * @new_tables: bytes of page tables that the import has added to the domain
+ * @new_tables: bytes of page tables that the import has added to the domain, at
+ *              most: those that another member of the group has brought, and the
+ *              top of one that can grow, are counted again
  * @bad: pages whose entry could not be right
  * @refused: pages that pointed where old DMA must not go, or lay in a region that
  *           the new domain has other plans for

@@ -143,6 +143,8 @@ struct crash {
 	/* There is no memory to map the old one, or for page tables */
 	bool map_fails;
 	bool no_tables;
+	/* Pages that there are for page tables otherwise */
+	u64 budget;
 	u64 ram_size;
 	struct {
 		struct device *dev;
@@ -205,7 +207,7 @@ static const struct iommu_kdump_oldmem_ops old_ops = {
 
 static u64 fake_budget(void)
 {
-	return the_crash->no_tables ? 0 : SZ_32K;
+	return the_crash->no_tables ? 0 : the_crash->budget;
 }
 
 /* The crashed kernel */
@@ -584,6 +586,7 @@ static struct crash *new_crash(struct kunit *test, bool off,
 	crash->machine = machine;
 	crash->kdump_kernel = true;
 	crash->ram_size = OLD_RAM_SIZE;
+	crash->budget = SZ_32K;
 	the_crash = crash;
 	KUNIT_ASSERT_EQ(test,
 			kunit_add_action_or_reset(test, stop_crash, crash), 0);
@@ -2175,6 +2178,99 @@ static void test_function_level_reset(struct kunit *test)
 
 /* Memory */
 
+/* Exact on one CPU only */
+static unsigned long pages_of(enum node_stat_item item)
+{
+	return IS_ENABLED(CONFIG_SMP) ? 0 : global_node_page_state(item);
+}
+
+/* Old mappings of each kind that page tables are made for in another way */
+static void mappings_of_all_sizes(struct crash *crash, u32 rid, u64 root)
+{
+	static const struct {
+		u64 iova;
+		u64 phys;
+		u64 size;
+		unsigned int nr;
+		u64 distance;
+	} some[] = {
+		/* Single pages, in tables with others and without */
+		{ SZ_1G, SZ_64M, SZ_4K, 5, SZ_64K },
+		{ SZ_1G + SZ_16M, SZ_64M, SZ_4K, 3, SZ_2M },
+		/* Over the end of a table, to large leaves or not */
+		{ SZ_2G - SZ_4K, SZ_128M, SZ_8K, 1 },
+		{ SZ_2G + SZ_1M, SZ_128M + SZ_1M, SZ_4M + SZ_8K, 1 },
+		{ SZ_2G + SZ_32M - SZ_64K, SZ_128M, SZ_2M + SZ_128K, 1 },
+		/* Large leaves only */
+		{ SZ_2G + SZ_256M, SZ_128M, SZ_2M, 4, SZ_4M },
+	};
+	unsigned int i, j;
+
+	for (i = 0; i < ARRAY_SIZE(some); i++)
+		for (j = 0; j < some[i].nr; j++)
+			add_legacy(crash, rid, root,
+				   some[i].iova + j * some[i].distance,
+				   OLD_BUFFERS + some[i].phys +
+				   j * 3 * some[i].size,
+				   some[i].size, PTE_R | PTE_W);
+}
+
+/* What the import says to have taken is what it has taken */
+static void test_tables_counted(struct kunit *test)
+{
+	unsigned long before = pages_of(NR_IOMMU_PAGES), without, with;
+	struct crash *crash = new_crash(test, false, 0);
+	struct device *dev = add_dev(crash, 0, 1);
+	u64 root, pages;
+
+	if (IS_ENABLED(CONFIG_SMP))
+		kunit_skip(test, "pages are counted exactly on one processor only");
+
+	/* An empty table of the crashed kernel, for what there is in any case */
+	root = new_old_table(crash);
+	set_entry(crash, 1, KUNIT_IOMMU_PAGING, root, 7);
+	boot(crash);
+	bind(crash, dev);
+	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
+	KUNIT_EXPECT_EQ(test, dev->iommu_group->kdump->stats.new_tables, 0);
+	without = pages_of(NR_IOMMU_PAGES) - before;
+	kunit_iommu_reset(crash->iommu);
+	crash->nr_devs = 0;
+	rcu_barrier();
+	KUNIT_EXPECT_EQ(test, pages_of(NR_IOMMU_PAGES), before);
+
+	mappings_of_all_sizes(crash, 1, root);
+	set_entry(crash, 1, KUNIT_IOMMU_PAGING, root, 7);
+	dev = add_dev(crash, 0, 1);
+	boot(crash);
+	bind(crash, dev);
+	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
+	check_dma(crash, WORKS);
+	with = pages_of(NR_IOMMU_PAGES) - before;
+	pages = dev->iommu_group->kdump->stats.new_tables >> PAGE_SHIFT;
+	/* The top of a table that can grow is there, and is counted */
+	if (crash->machine->format == KUNIT_IOMMU_AMDV1)
+		without--;
+	KUNIT_EXPECT_EQ(test, pages, with - without);
+	crash->expect = SAFE;
+	kunit_iommu_reset(crash->iommu);
+	crash->nr_devs = 0;
+	rcu_barrier();
+
+	/* With one page less it does not fit, and leaves nothing behind */
+	crash->budget = pages - 1;
+	set_entry(crash, 1, KUNIT_IOMMU_PAGING, root, 7);
+	dev = add_dev(crash, 0, 1);
+	boot(crash);
+	bind(crash, dev);
+	EXPECT_STATE(crash, dev, KDUMP_BLOCKED);
+	KUNIT_EXPECT_STREQ(test, dev->iommu_group->kdump->reason,
+			   "page tables do not fit into memory");
+	KUNIT_EXPECT_EQ(test, dev->iommu_group->kdump->stats.new_tables, 0);
+	check_dma(crash, FAULTS);
+	check_end(crash);
+}
+
 /* The dump needs the memory more than old DMA does */
 static void test_memory_pressure(struct kunit *test)
 {
@@ -2894,12 +2990,6 @@ static void inject_off(void)
 {
 	inject.task = NULL;
 	barrier();
-}
-
-/* Exact on one CPU only */
-static unsigned long pages_of(enum node_stat_item item)
-{
-	return IS_ENABLED(CONFIG_SMP) ? 0 : global_node_page_state(item);
 }
 
 /* Does the DMA of the device go on, or is it blocked? Nothing between. */
@@ -3946,6 +4036,7 @@ static struct kunit_case kdump_transition_cases[] = {
 	KUNIT_CASE_PARAM(test_iova_pressure_carrying, machine_gen_params),
 	KUNIT_CASE_PARAM(test_iova_pressure_released, machine_gen_params),
 	KUNIT_CASE_PARAM(test_direct_region, machine_gen_params),
+	KUNIT_CASE_PARAM(test_tables_counted, machine_gen_params),
 	KUNIT_CASE_PARAM(test_memory_pressure, machine_gen_params),
 	KUNIT_CASE_PARAM(test_out_of_memory, machine_gen_params),
 	KUNIT_CASE_PARAM(test_status_table, machine_gen_params),
