@@ -714,10 +714,9 @@ def save_dumps(session):
     if not session.options.short:
         mainline = session.open_kernel("mainline", tools)
     session.choose_accel()
-    wanted = [session.options.iommu] if session.options.iommu else list(dumps.MODES)
-    chosen = [variants.Variant(iommu, mode) for iommu in wanted
-              for mode in (session.options.mode.split(",") if session.options.mode
-                           else dumps.MODES[iommu])]
+    chosen = chosen_variants(session.options, ",".join(
+        mode for iommu, modes in dumps.MODES.items() for mode in modes
+        if session.options.iommu in (None, iommu)))
     runs = session.options.runs or 1
     def runs_of(scenario, variant):
         if session.options.short and not (variant.is_default and

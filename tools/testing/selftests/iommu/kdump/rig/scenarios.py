@@ -386,7 +386,8 @@ class Pressure(Edu):
 class Cma(Edu):
     name = "cma"
     summary = "a page that the crash kernel had lent to the one that crashes (,cma)"
-    arms = ("framework",)
+    arms = ("mainline", "framework")
+    control_shows = ("crash_hits",)
     needs_legacy_dma = False    # one access, when the script asks for it
     crashkernel = "192M crashkernel=64M,cma"
     crash_options = ("iommu.kdump_grace=never",)
