@@ -24,7 +24,8 @@ TARGET = trace.requester("00:04.0")
 PANIC = "Kernel panic - not syncing: sysrq triggered crash"
 # A bit of makedumpfile's level: leave out pages of programs. It takes pages of the
 # kernel for those (1.7.8, the newest, says that it does not know Linux 7.3), and tasks
-# are among them. Log and tables are always there.
+# are among them, and pages inside of a large allocation. Log and page tables are always
+# there.
 TAKES_TASKS = 8
 # Who runs when the kernel panics: the first process, its helper, and who panics.
 TASKS = ("swapper/0", "init", "pcm_stream", "kthreadd")
@@ -94,9 +95,16 @@ class Dump(Scenario):
         reasons = list(opened.reasons)
         if not opened.panic:
             reasons.append("crash does not find the panic message of this run")
-        missing = [name for name in TASKS if name not in opened.tasks]
-        if missing and not int(kind[1:]) & TAKES_TASKS:
-            reasons.append(f"crash does not find the task {missing[0]}")
+        tasks = [name for name in TASKS if name not in opened.tasks]
+        missing = opened.missing
+        if int(kind[1:]) & TAKES_TASKS:
+            tasks = []
+            missing = [page for page in missing if page not in run.old_tables.inner]
+        if tasks:
+            reasons.append(f"crash does not find the task {tasks[0]}")
+        if missing:
+            reasons.append(f"{len(missing)} tables of the crashed kernel are not in the "
+                           f"dump, the first of them at {missing[0]:#x}")
         return reasons
 
     def clean(self, folder):
@@ -119,6 +127,7 @@ class Opened:
 
     def __init__(self, extras, path, run):
         self.reasons = []
+        self.missing = []
         self.command = [extras["tools"] + "/crash", "-s", "--minimal", extras["vmlinux"],
                         str(path)]
         self.folder = run.folder / "crash"
@@ -186,19 +195,16 @@ class Opened:
                 at = int(match[1], 16)
                 for number, word in enumerate(match[2].split()):
                     words[at + 8 * number] = int(word, 16)
-        equal = missing = different = 0
+        equal = different = 0
         for address, (data, bits) in snapshot.items():
             found = [words.get(address + at) for at in range(0, tables.PAGE, 8)]
             if None in found:
-                missing += 1
+                self.missing.append(address)
             elif any((one ^ two) & ~bits for one, two in
                      zip(found, struct.unpack("<512Q", data))):
                 different += 1
             else:
                 equal += 1
-        if missing:
-            self.reasons.append(f"{missing} tables of the crashed kernel are not in "
-                                f"the dump")
         if different:
             self.reasons.append(f"{different} tables in the dump are not as they were "
                                 f"at the panic")

@@ -100,6 +100,7 @@ class Reader:
         self.root = root
         self.ram = ram
         self.tables = {}        # address of each table seen: (its bytes, bits)
+        self.inner = set()      # of these, pages that are not the first of their table
         # {requester ID: (domain ID, address of its page table)}, of those translated
         self.domains = {}
         self._tops = {}         # {requester ID: (where that address is, levels)}
@@ -397,6 +398,7 @@ class Amd(Reader):
         devices = {}
         pages = (self.root & 0x1ff) + 1
         words = self._entries(self.root & ADDRESS, pages=pages)
+        self.inner = {(self.root & ADDRESS) + PAGE * page for page in range(1, pages)}
         for device in range(len(words) // 4):
             one, two, three = words[4 * device:4 * device + 3]
             if one & 3 != 3:
