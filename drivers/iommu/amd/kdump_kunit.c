@@ -10,28 +10,10 @@
  * that the specification gives: see spec_lookup().
  */
 
-#include <kunit/static_stub.h>
-#include <kunit/test.h>
-#include <linux/moduleparam.h>
-#include <linux/prandom.h>
-#include <linux/random.h>
-#include <linux/vmalloc.h>
-
-#include "../kdump/kdump.h"
-
 #undef MODULE_PARAM_PREFIX
 #define MODULE_PARAM_PREFIX "amd_kdump_kunit."
 
-static unsigned int corruptions = 20000;
-module_param(corruptions, uint, 0444);
-MODULE_PARM_DESC(corruptions, "Tables to corrupt at random");
-
-static unsigned int corruption_seed;
-module_param(corruption_seed, uint, 0444);
-MODULE_PARM_DESC(corruption_seed, "Seed to repeat a run with, 0 for a new one");
-
-/* All the RAM that the crashed kernel had, what each page of it holds */
-#define OLD_RAM		BIT_ULL(42)
+/* What each page of the crashed kernel's memory holds */
 enum {
 	OLD_DEV_TABLE,
 	OLD_DEV_TABLE_1,
@@ -46,9 +28,9 @@ enum {
 	OLD_PAGES,
 };
 
-#define OLD(page)	(OLD_RAM + (page) * SZ_4K)
-#define CRASH_MEM	SZ_16M
-#define SOME_MMIO	0xfebf0000ULL
+#define POINTER_BITS	GENMASK_ULL(51, 12)
+#define CORRUPTIONS	20000
+#include "../kdump/old_tables_kunit.h"
 
 #define DEVICES		256
 
@@ -73,77 +55,13 @@ enum {
 };
 
 static struct old_kernel {
-	struct kunit *test;
 	struct amd_iommu_pci_seg *seg;
-	u64 (*mem)[512];
 	struct ida dids;
-	int mapped_pages;
-	const char *broken;
-	unsigned int count;
-	unsigned int refused;
 } old_kernel;
-
-static bool old_kernel_extent(phys_addr_t phys, u64 *last)
-{
-	if (phys < OLD_RAM)
-		*last = OLD_RAM - 1;
-	else if (phys < OLD(OLD_PAGES))
-		*last = OLD(OLD_PAGES) - 1;
-	else
-		*last = U64_MAX;
-	return *last == OLD(OLD_PAGES) - 1;
-}
-
-static bool old_kernel_crash_extent(phys_addr_t phys, u64 *last)
-{
-	*last = U64_MAX;
-	return false;
-}
-
-static const void *old_kernel_map(phys_addr_t phys)
-{
-	if (phys < OLD_RAM || phys >= OLD(OLD_PAGES) ||
-	    !IS_ALIGNED(phys, SZ_4K)) {
-		old_kernel.broken = "read memory that is out of bounds";
-		phys = OLD_RAM;
-	}
-	old_kernel.mapped_pages++;
-	return old_kernel.mem[(phys - OLD_RAM) / SZ_4K];
-}
-
-static void old_kernel_unmap(const void *vaddr)
-{
-	old_kernel.mapped_pages--;
-}
-
-static const struct iommu_kdump_oldmem_ops old_kernel_oldmem_ops = {
-	.extent = old_kernel_extent,
-	.crash_extent = old_kernel_crash_extent,
-	.map = old_kernel_map,
-	.unmap = old_kernel_unmap,
-};
-
-static bool old_kernel_active(void)
-{
-	return true;
-}
 
 /* Section 2.2.2.1, as the specification draws it */
 
-enum field_kind {
-	/* Every value is valid, or the value is judged by spec_lookup() */
-	VALUE,
-	/* Must be 0 if V = 1 */
-	RESERVED,
-};
-
-static const struct field {
-	const char *name;
-	u8 word;
-	u8 first;
-	u8 last;
-	enum field_kind kind;
-} dte_fields[] = {
+static const struct field dte_fields[] = {
 	{ "V", 0, 0, 0, VALUE },
 	{ "TV", 0, 1, 1, VALUE },
 	{ "reserved", 0, 2, 6, RESERVED },
@@ -175,17 +93,7 @@ static const struct field {
 	{ "software", 3, 0, 63, VALUE },
 };
 
-static u64 bits(const u64 *entry, unsigned int word, unsigned int first,
-		unsigned int last)
-{
-	return (entry[word] & GENMASK_ULL(last, first)) >> first;
-}
-
-/* The only memory that a table of the crashed kernel can be in */
-static bool spec_table(u64 phys)
-{
-	return phys >= OLD_RAM && phys <= OLD_RAM + (OLD_PAGES - 1) * SZ_4K;
-}
+static const struct layout dte_layout = LAYOUT(dte);
 
 static u64 spec_gcr3_root(const u64 *dte)
 {
@@ -229,7 +137,7 @@ static enum outcome spec_guest(struct verdict *v, const u64 *dte)
 	for (level = glx + 1; level; level--) {
 		if (!spec_table(table))
 			return REFUSED;
-		v->gcr3 = old_kernel.mem[(table - OLD_RAM) / SZ_4K][0];
+		v->gcr3 = spec_at(table)[0];
 		/* No guest table: nothing passes */
 		if (!(v->gcr3 & 1))
 			return BLOCKS;
@@ -244,7 +152,7 @@ static enum outcome spec_guest(struct verdict *v, const u64 *dte)
 	v->own_gcr3 = glx;
 	table = spec_gcr3_root(dte);
 	for (i = 1; i < 512; i++)
-		if (old_kernel.mem[(table - OLD_RAM) / SZ_4K][i] & 1)
+		if (spec_at(table)[i] & 1)
 			v->own_gcr3 = true;
 	return GUEST_TABLE;
 }
@@ -266,17 +174,11 @@ static enum outcome spec_dma(struct verdict *v, const u64 *dte)
 {
 	bool guest = bits(dte, 0, 55, 55), giov = bits(dte, 0, 54, 54);
 	enum outcome outcome;
-	unsigned int i;
 
 	if (!bits(dte, 0, 0, 0))
 		return IDENTITY;
-	for (i = 0; i < ARRAY_SIZE(dte_fields); i++) {
-		const struct field *f = &dte_fields[i];
-
-		if (f->kind == RESERVED &&
-		    bits(dte, f->word, f->first, f->last))
-			return REFUSED;
-	}
+	if (!spec_valid(&dte_layout, dte))
+		return REFUSED;
 	/* TV = 0 blocks, and so does IR = IW = 0 */
 	if (!bits(dte, 0, 1, 1) || !bits(dte, 0, 61, 62))
 		return BLOCKS;
@@ -348,7 +250,7 @@ static void reset_table(void)
 
 static u64 *old_dte(unsigned int devid)
 {
-	return old_kernel.mem[OLD_DEV_TABLE] + devid * 4;
+	return crashed.mem[OLD_DEV_TABLE] + devid * 4;
 }
 
 static const char *judge_own_gcr3(const struct verdict *v, const u64 *new)
@@ -390,7 +292,7 @@ static const char *judge(unsigned int devid)
 	ret = inherit_one(NULL, devid, &inherit);
 
 	if (v.outcome == REFUSED || v.outcome == BLOCKS) {
-		old_kernel.refused += v.outcome == REFUSED;
+		crashed.refused += v.outcome == REFUSED;
 		if (ret != (v.outcome == REFUSED ? -EUCLEAN : 0) || tables.type)
 			return "was not refused";
 		if (new[0] != amd_iommu_blocked_dte_flags() || new[1] ||
@@ -445,25 +347,18 @@ static bool __init take_over_and_judge(bool all, const char *what, u64 value)
 	reset_table();
 	for (i = 0; i < nr; i++)
 		copy_entry(old_kernel.seg, i, (void *)old_dte(i), &stats);
-	old_kernel.count++;
+	crashed.count++;
 	for (i = 0; i < nr; i++) {
 		const char *error = judge(i);
 
 		if (error) {
-			KUNIT_FAIL(old_kernel.test,
+			KUNIT_FAIL(crashed.test,
 				   "%s = %#llx: entry %u %s", what, value, i,
 				   error);
 			return false;
 		}
 	}
-	if (old_kernel.mapped_pages)
-		old_kernel.broken = "left pages mapped";
-	if (old_kernel.broken) {
-		KUNIT_FAIL(old_kernel.test, "%s = %#llx: %s", what, value,
-			   old_kernel.broken);
-		return false;
-	}
-	return true;
+	return old_is_as_it_was(what, value);
 }
 
 /* A crashed kernel, with all that hardware can do */
@@ -486,8 +381,6 @@ static void stop_old_kernel(void *data)
 	iommu_kdump_ids_destroy(&kdump_dids);
 	kdump_dids.ida = NULL;
 	ida_destroy(&old_kernel.dids);
-	iommu_kdump_set_oldmem_ops(NULL);
-	vfree(old_kernel.mem);
 	amd_iommu_efr = state->efr;
 	amd_iommu_hatdis = state->hatdis;
 	amd_iommu_irq_remap = state->irq_remap;
@@ -539,10 +432,10 @@ static void fill_table(void)
 	set_dte(NOT_VALID, 0, 0, 0);
 	set_dte(NOT_TRANSLATED, host & ~BIT_ULL(1), 14, 0);
 	set_dte(BLOCKED, 3, 0, irq);
-	old_kernel.mem[OLD_GCR3_ALONE][0] = OLD(OLD_GUEST_ROOT) | 1;
-	old_kernel.mem[OLD_GCR3][0] = OLD(OLD_GUEST_ROOT) | 1;
-	old_kernel.mem[OLD_GCR3][511] = OLD(OLD_GUEST_ROOT) | 1;
-	old_kernel.mem[OLD_GCR3_TOP][0] = OLD(OLD_GCR3) | 1;
+	crashed.mem[OLD_GCR3_ALONE][0] = OLD(OLD_GUEST_ROOT) | 1;
+	crashed.mem[OLD_GCR3][0] = OLD(OLD_GUEST_ROOT) | 1;
+	crashed.mem[OLD_GCR3][511] = OLD(OLD_GUEST_ROOT) | 1;
+	crashed.mem[OLD_GCR3_TOP][0] = OLD(OLD_GCR3) | 1;
 }
 
 static void __init start_old_kernel(struct kunit *test)
@@ -555,7 +448,7 @@ static void __init start_old_kernel(struct kunit *test)
 		kunit_skip(test, "the driver is in use");
 
 	memset(&old_kernel, 0, sizeof(old_kernel));
-	old_kernel.test = test;
+	old_start(test);
 	seg = kunit_kzalloc(test, sizeof(*seg), GFP_KERNEL);
 	state = kunit_kzalloc(test, sizeof(*state), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, seg);
@@ -581,11 +474,7 @@ static void __init start_old_kernel(struct kunit *test)
 	KUNIT_ASSERT_EQ(test,
 			kunit_add_action_or_reset(test, stop_old_kernel, state),
 			0);
-	iommu_kdump_set_oldmem_ops(&old_kernel_oldmem_ops);
-	kunit_activate_static_stub(test, iommu_kdump_active, old_kernel_active);
 
-	old_kernel.mem = vzalloc(OLD_PAGES * SZ_4K);
-	KUNIT_ASSERT_NOT_NULL(test, old_kernel.mem);
 	seg->dev_table = iommu_alloc_pages_sz(GFP_KERNEL,
 					      DEVICES * sizeof(*seg->dev_table));
 	KUNIT_ASSERT_NOT_NULL(test, seg->dev_table);
@@ -620,41 +509,6 @@ static void __init test_good(struct kunit *test)
 }
 
 /* The matrix */
-
-static bool __init corrupt_word(const char *what, u64 *word, u64 value,
-				bool all)
-{
-	u64 good = *word;
-	bool ok;
-
-	*word = value;
-	ok = take_over_and_judge(all, what, value);
-	*word = good;
-	return ok;
-}
-
-static const u64 bad_pointers[] = {
-	0, CRASH_MEM, SOME_MMIO, OLD_RAM - SZ_4K, OLD(OLD_PAGES), BIT_ULL(51),
-	GENMASK_ULL(51, 12),
-};
-
-/* Each class of wrong value that a field can have */
-static bool __init corrupt_field(const struct field *f, u64 *entry)
-{
-	u64 mask = GENMASK_ULL(f->last, f->first), *word = entry + f->word;
-	unsigned int i, width = f->last - f->first + 1;
-
-	/* All values of a small field, all bits of a large one */
-	for (i = 0; i < (width <= 5 ? 1U << width : width); i++) {
-		u64 value = width <= 5 ? (*word & ~mask) | (u64)i << f->first :
-					 *word ^ BIT_ULL(f->first + i);
-
-		if (!corrupt_word(f->name, word, value, false))
-			return false;
-	}
-	return corrupt_word(f->name, word, *word | mask, false) &&
-	       corrupt_word(f->name, word, *word & ~mask, false);
-}
 
 static bool __init point_to(u64 *entry, u64 phys)
 {
@@ -696,7 +550,7 @@ static void __init test_fields(struct kunit *test)
 	start_old_kernel(test);
 	for (i = 0; i < USED_DEVICES; i++)
 		corrupt_entry(old_dte(i));
-	kunit_info(test, "%u corrupted tables", old_kernel.count);
+	kunit_info(test, "%u corrupted tables", crashed.count);
 }
 
 /* The entries of GCR3 tables */
@@ -709,7 +563,7 @@ static void __init test_gcr3_fields(struct kunit *test)
 
 	start_old_kernel(test);
 	for (i = 0; i < ARRAY_SIZE(tables); i++) {
-		u64 *word = old_kernel.mem[tables[i]];
+		u64 *word = crashed.mem[tables[i]];
 
 		for (n = 0; n < 64; n++)
 			corrupt_word("GCR3", word, *word ^ BIT_ULL(n), false);
@@ -719,7 +573,7 @@ static void __init test_gcr3_fields(struct kunit *test)
 			corrupt_word("GCR3", word, OLD(n) | 1, true);
 		corrupt_word("GCR3", word, U64_MAX, false);
 	}
-	kunit_info(test, "%u corrupted tables", old_kernel.count);
+	kunit_info(test, "%u corrupted tables", crashed.count);
 }
 
 /* What hardware cannot do is not what it did */
@@ -757,60 +611,12 @@ static void __init test_capabilities(struct kunit *test)
 #undef DECODE
 }
 
-/* Flips anywhere, several at once, and pointers to anywhere */
 static void __init test_corrupt_table(struct kunit *test)
 {
-	unsigned int seed = corruption_seed ?: get_random_u32();
-	u64 *words[128], good[3], *changed[3];
-	unsigned int i, n, nr_words = 0;
-	struct rnd_state rnd;
-
 	start_old_kernel(test);
-	for (i = 0; i < USED_DEVICES * 4; i++)
-		words[nr_words++] = old_dte(0) + i;
-	for (i = OLD_HOST_ROOT * 512; i < OLD_PAGES * 512; i++)
-		if (old_kernel.mem[0][i] && nr_words < ARRAY_SIZE(words))
-			words[nr_words++] = &old_kernel.mem[0][i];
-
-	prandom_seed_state(&rnd, seed);
-	for (i = 0; i < corruptions; i++) {
-		unsigned int changes = 1 + prandom_u32_state(&rnd) % 3;
-
-		for (n = 0; n < changes; n++) {
-			u32 kind = prandom_u32_state(&rnd) % 8;
-			u32 r = prandom_u32_state(&rnd);
-			u64 *word = words[r % nr_words];
-
-			/* Where nothing was */
-			if (kind == 7)
-				word = &old_kernel.mem[0][r % (OLD_PAGES * 512)];
-			changed[n] = word;
-			good[n] = *word;
-			r = prandom_u32_state(&rnd);
-			if (kind < 4)
-				*word ^= BIT_ULL(r % 64) |
-					 (kind ? BIT_ULL(r / 64 % 12) : 0);
-			else if (kind == 4)
-				*word = (*word & ~GENMASK_ULL(51, 12)) |
-					bad_pointers[r % ARRAY_SIZE(bad_pointers)];
-			else if (kind == 5)
-				*word = (*word & ~GENMASK_ULL(51, 12)) |
-					OLD(r % OLD_PAGES);
-			else
-				*word = (u64)r << 32 | prandom_u32_state(&rnd);
-		}
-		if (!take_over_and_judge(!(i % 64), "random", i)) {
-			kunit_err(test, "number %u of seed %u", i, seed);
-			return;
-		}
-		while (n--)
-			*changed[n] = good[n];
-		cond_resched();
-	}
-	take_over_and_judge(true, "nothing", 0);
-	KUNIT_EXPECT_GT(test, old_kernel.refused, 0);
-	kunit_info(test, "%u corrupted tables, seed %u", old_kernel.count - 1,
-		   seed);
+	aim_at(old_dte(0), old_dte(USED_DEVICES), true);
+	aim_at(crashed.mem[OLD_HOST_ROOT], crashed.mem[OLD_PAGES], false);
+	corrupt_randomly(test);
 }
 
 /* This kernel does not remap interrupts, the crashed one did */
@@ -855,7 +661,7 @@ static void __init test_guest_interrupts(struct kunit *test)
 			struct take_over_stats stats = {
 				.guest_mode = irtes[i].guest_mode,
 			};
-			u64 *irte = old_kernel.mem[OLD_IRQ] + at[j] * 2;
+			u64 *irte = crashed.mem[OLD_IRQ] + at[j] * 2;
 
 			irte[0] = irtes[i].lo;
 			irte[1] = irtes[i].root | 0x31;
@@ -904,8 +710,8 @@ static void __init expect_copied(struct kunit *test, u64 base, bool low,
 	KUNIT_EXPECT_EQ_MSG(test, test_bit(ENTRIES_PER_PAGE + HOST,
 					   old_kernel.seg->kdump_inherited),
 			    high, "base %#llx", base);
-	KUNIT_EXPECT_EQ(test, old_kernel.mapped_pages, 0);
-	KUNIT_EXPECT_PTR_EQ(test, (void *)old_kernel.broken, NULL);
+	KUNIT_EXPECT_EQ(test, crashed.mapped_pages, 0);
+	KUNIT_EXPECT_PTR_EQ(test, (void *)crashed.broken, NULL);
 }
 
 static void __init test_base_register(struct kunit *test)
@@ -920,7 +726,7 @@ static void __init test_base_register(struct kunit *test)
 	/* Not a table, but nothing that says so: V = 0 all over */
 	expect_copied(test, OLD(OLD_DEV_TABLE_1) | 1, true, true);
 	/* The last page of RAM, the one before the first */
-	memcpy(old_kernel.mem[OLD_PAGES - 1], old_kernel.mem[OLD_DEV_TABLE],
+	memcpy(crashed.mem[OLD_PAGES - 1], crashed.mem[OLD_DEV_TABLE],
 	       SZ_4K);
 	expect_copied(test, OLD(OLD_PAGES - 1) | 1, true, false);
 	expect_copied(test, (OLD_RAM - SZ_4K) | 1, false, true);

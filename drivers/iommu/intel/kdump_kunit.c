@@ -10,30 +10,13 @@
  * specification gives: see spec_lookup().
  */
 
-#include <kunit/static_stub.h>
-#include <kunit/test.h>
 #include <linux/cleanup.h>
 #include <linux/idr.h>
-#include <linux/moduleparam.h>
-#include <linux/prandom.h>
-#include <linux/random.h>
-#include <linux/vmalloc.h>
-
-#include "../kdump/kdump.h"
 
 #undef MODULE_PARAM_PREFIX
 #define MODULE_PARAM_PREFIX "intel_kdump_kunit."
 
-static unsigned int corruptions = 10000;
-module_param(corruptions, uint, 0444);
-MODULE_PARM_DESC(corruptions, "Tables to corrupt at random, per mode");
-
-static unsigned int corruption_seed;
-module_param(corruption_seed, uint, 0444);
-MODULE_PARM_DESC(corruption_seed, "Seed to repeat a run with, 0 for a new one");
-
-/* All the RAM that the crashed kernel had, what each page of it holds */
-#define OLD_RAM		BIT_ULL(42)
+/* What each page of the crashed kernel's memory holds */
 enum {
 	OLD_ROOT,
 	OLD_LOWER,
@@ -46,9 +29,9 @@ enum {
 	OLD_PAGES,
 };
 
-#define OLD(page)	(OLD_RAM + (page) * SZ_4K)
-#define CRASH_MEM	SZ_16M
-#define SOME_MMIO	0xfebf0000ULL
+#define POINTER_BITS	GENMASK_ULL(63, 12)
+#define CORRUPTIONS	10000
+#include "../kdump/old_tables_kunit.h"
 
 /* Hardware: 48 and 57 bits of IOVA, all of what can be translated */
 #define TEST_CAP	(BIT_ULL(60) | 0xc << 8)
@@ -56,93 +39,12 @@ enum {
 #define TEST_ECAP	(BIT_ULL(6) | BIT_ULL(2) | BIT_ULL(0))
 
 static struct old_kernel {
-	struct kunit *test;
 	struct intel_iommu *iommu;
-	u64 (*mem)[512];
 	struct root_entry *blocked_root;
 	bool sm;
-	int mapped_pages;
-	const char *broken;
-	unsigned int count;
-	unsigned int refused;
 } old_kernel;
 
-static bool old_kernel_active(void)
-{
-	return true;
-}
-
-static bool old_kernel_extent(phys_addr_t phys, u64 *last)
-{
-	if (phys < OLD_RAM)
-		*last = OLD_RAM - 1;
-	else if (phys < OLD(OLD_PAGES))
-		*last = OLD(OLD_PAGES) - 1;
-	else
-		*last = U64_MAX;
-	return *last == OLD(OLD_PAGES) - 1;
-}
-
-static bool old_kernel_crash_extent(phys_addr_t phys, u64 *last)
-{
-	*last = U64_MAX;
-	return false;
-}
-
-static const void *old_kernel_map(phys_addr_t phys)
-{
-	if (phys < OLD_RAM || phys >= OLD(OLD_PAGES) ||
-	    !IS_ALIGNED(phys, SZ_4K)) {
-		old_kernel.broken = "read memory that is out of bounds";
-		phys = OLD_RAM;
-	}
-	old_kernel.mapped_pages++;
-	return old_kernel.mem[(phys - OLD_RAM) / SZ_4K];
-}
-
-static void old_kernel_unmap(const void *vaddr)
-{
-	old_kernel.mapped_pages--;
-}
-
-static const struct iommu_kdump_oldmem_ops old_kernel_oldmem_ops = {
-	.extent = old_kernel_extent,
-	.crash_extent = old_kernel_crash_extent,
-	.map = old_kernel_map,
-	.unmap = old_kernel_unmap,
-};
-
 /* The layout of the tables, as the specification draws it */
-
-enum field_kind {
-	/* Every value is valid, or the value is judged by spec_lookup() */
-	VALUE,
-	/* Must be 0 in a present entry */
-	RESERVED,
-	/* Bits 12 and up of the address of a table */
-	POINTER,
-};
-
-struct field {
-	const char *name;
-	u8 word;
-	u8 first;
-	u8 last;
-	enum field_kind kind;
-};
-
-struct layout {
-	const char *name;
-	const struct field *fields;
-	unsigned int nr_fields;
-};
-
-#define LAYOUT(_name)						\
-	{							\
-		.name = #_name,					\
-		.fields = _name##_fields,			\
-		.nr_fields = ARRAY_SIZE(_name##_fields),	\
-	}
 
 /* Section 9.1 */
 static const struct field root_entry_fields[] = {
@@ -229,41 +131,6 @@ static const struct field pasid_fields[] = {
 };
 
 static const struct layout pasid_layout = LAYOUT(pasid);
-
-static u64 bits(const u64 *entry, unsigned int word, unsigned int first,
-		unsigned int last)
-{
-	return (entry[word] & GENMASK_ULL(last, first)) >> first;
-}
-
-/* The only memory that a table of the crashed kernel can be in */
-static bool spec_table(u64 word)
-{
-	u64 phys = word >> 12 << 12;
-
-	return phys >= OLD_RAM && phys <= OLD_RAM + (OLD_PAGES - 1) * SZ_4K;
-}
-
-static u64 *spec_at(u64 word)
-{
-	return old_kernel.mem[((word >> 12 << 12) - OLD_RAM) / SZ_4K];
-}
-
-/* Is every field valid that can be judged alone? */
-static bool spec_valid(const struct layout *layout, const u64 *entry)
-{
-	unsigned int i;
-
-	for (i = 0; i < layout->nr_fields; i++) {
-		const struct field *f = &layout->fields[i];
-
-		if (f->kind == RESERVED && bits(entry, f->word, f->first, f->last))
-			return false;
-		if (f->kind == POINTER && !spec_table(entry[f->word]))
-			return false;
-	}
-	return true;
-}
 
 enum outcome {
 	/* Nothing passes; what the crashed kernel had is not copied */
@@ -364,7 +231,7 @@ static enum outcome spec_sm_context(struct verdict *v, const u64 *ce)
 /* What hardware does with the DMA of a requester ID, if its tables are sound */
 static struct verdict spec_lookup(unsigned int bus, unsigned int devfn)
 {
-	const u64 *root = &old_kernel.mem[OLD_ROOT][bus * 2], *ce;
+	const u64 *root = &crashed.mem[OLD_ROOT][bus * 2], *ce;
 	struct verdict v = { .outcome = REFUSED };
 
 	if (old_kernel.sm && devfn >= 0x80)
@@ -427,7 +294,7 @@ static const char *judge(unsigned int bus, unsigned int devfn)
 	if (!ce)
 		return "is reported by hardware, not blocked silently";
 	if (v.outcome == REFUSED || v.outcome == ABSENT) {
-		old_kernel.refused += v.outcome == REFUSED;
+		crashed.refused += v.outcome == REFUSED;
 		if (ret != (v.outcome == REFUSED ? -EUCLEAN : 0) || tables.type)
 			return "was not refused";
 		if (ce->lo != 2 || ce->hi)
@@ -469,19 +336,18 @@ static const char *judge(unsigned int bus, unsigned int devfn)
 
 static const u8 used_devfns[] = { 0x08, 0x10, 0x18, 0x20, 0x28, 0x88, 0x90 };
 
-/* Take the tables over as they are now, and look at what became of them */
 static bool __init take_over_and_judge(bool all, const char *what, u64 value)
 {
-	struct kunit *test = old_kernel.test;
+	struct kunit *test = crashed.test;
 	struct take_over_stats stats = {};
 	unsigned int i;
 	int ret;
 
 	reset_iommu();
 	ret = take_over_root(old_kernel.iommu, OLD(OLD_ROOT), &stats);
-	old_kernel.count++;
-	if (ret || old_kernel.mapped_pages)
-		old_kernel.broken = "root table was lost, or left mapped";
+	crashed.count++;
+	if (ret)
+		crashed.broken = "lost the root table";
 	for (i = 0; i < (all ? 256 : ARRAY_SIZE(used_devfns)); i++) {
 		unsigned int devfn = all ? i : used_devfns[i];
 		const char *error = judge(0, devfn);
@@ -492,12 +358,7 @@ static bool __init take_over_and_judge(bool all, const char *what, u64 value)
 			return false;
 		}
 	}
-	if (old_kernel.broken) {
-		KUNIT_FAIL(test, "%s = %#llx: %s", what, value,
-			   old_kernel.broken);
-		return false;
-	}
-	return true;
+	return old_is_as_it_was(what, value);
 }
 
 /* A crashed kernel, with all that hardware can do */
@@ -506,7 +367,6 @@ static void stop_old_kernel(void *data)
 {
 	struct intel_iommu *iommu = old_kernel.iommu;
 
-	iommu_kdump_set_oldmem_ops(NULL);
 	if (iommu->kdump_blocked) {
 		reset_iommu();
 		iommu_free_pages(iommu->kdump_blocked);
@@ -514,7 +374,6 @@ static void stop_old_kernel(void *data)
 	iommu_kdump_ids_destroy(&iommu->kdump_dids);
 	ida_destroy(&iommu->domain_ida);
 	iommu_free_pages(iommu->root_entry);
-	vfree(old_kernel.mem);
 	intel_iommu_sm = (long)data;
 }
 
@@ -522,21 +381,21 @@ static void set_context(unsigned int page, unsigned int idx, u64 lo, u64 hi)
 {
 	unsigned int words = old_kernel.sm ? 4 : 2;
 
-	old_kernel.mem[page][idx * words] = lo;
-	old_kernel.mem[page][idx * words + 1] = hi;
+	crashed.mem[page][idx * words] = lo;
+	crashed.mem[page][idx * words + 1] = hi;
 }
 
 static void set_pasid(unsigned int page, unsigned int idx, u64 w0, u64 w1,
 		      u64 w2)
 {
-	old_kernel.mem[page][idx * 8] = w0;
-	old_kernel.mem[page][idx * 8 + 1] = w1;
-	old_kernel.mem[page][idx * 8 + 2] = w2;
+	crashed.mem[page][idx * 8] = w0;
+	crashed.mem[page][idx * 8 + 1] = w1;
+	crashed.mem[page][idx * 8 + 2] = w2;
 }
 
 static void fill_legacy(void)
 {
-	old_kernel.mem[OLD_ROOT][0] = OLD(OLD_LOWER) | 1;
+	crashed.mem[OLD_ROOT][0] = OLD(OLD_LOWER) | 1;
 	/* Second stage; through a device's TLB; pass-through; not present */
 	set_context(OLD_LOWER, 0x08, OLD(OLD_SS_ROOT) | 1, 7 << 8 | 2);
 	set_context(OLD_LOWER, 0x10, OLD(OLD_SS_ROOT) | 1 << 2 | 1, 8 << 8 | 3);
@@ -549,10 +408,10 @@ static void fill_scalable(void)
 {
 	u64 dir = OLD(OLD_DIR) | 1;
 
-	old_kernel.mem[OLD_ROOT][0] = OLD(OLD_LOWER) | 1;
-	old_kernel.mem[OLD_ROOT][1] = OLD(OLD_UPPER) | 1;
-	old_kernel.mem[OLD_DIR][0] = OLD(OLD_TABLE_0) | 1;
-	old_kernel.mem[OLD_DIR][1] = OLD(OLD_TABLE_1) | 1;
+	crashed.mem[OLD_ROOT][0] = OLD(OLD_LOWER) | 1;
+	crashed.mem[OLD_ROOT][1] = OLD(OLD_UPPER) | 1;
+	crashed.mem[OLD_DIR][0] = OLD(OLD_TABLE_0) | 1;
+	crashed.mem[OLD_DIR][1] = OLD(OLD_TABLE_1) | 1;
 	/* Second stage, with PASIDs beside it; first stage of 4 and 5 levels */
 	set_context(OLD_LOWER, 0x08, dir | 0x1c, 0);
 	set_pasid(OLD_TABLE_0, 0, OLD(OLD_SS_ROOT) | 2 << 6 | 2 << 2 | 1, 7, 0);
@@ -579,7 +438,7 @@ static void __init start_old_kernel(struct kunit *test, bool sm)
 
 	KUNIT_ASSERT_NOT_NULL(test, iommu);
 	memset(&old_kernel, 0, sizeof(old_kernel));
-	old_kernel.test = test;
+	old_start(test);
 	old_kernel.iommu = iommu;
 	old_kernel.sm = sm;
 	iommu->node = NUMA_NO_NODE;
@@ -593,13 +452,9 @@ static void __init start_old_kernel(struct kunit *test, bool sm)
 	KUNIT_ASSERT_EQ(test,
 			kunit_add_action_or_reset(test, stop_old_kernel,
 						  (void *)old_sm), 0);
-	iommu_kdump_set_oldmem_ops(&old_kernel_oldmem_ops);
-	kunit_activate_static_stub(test, iommu_kdump_active, old_kernel_active);
 
 	iommu->root_entry = iommu_alloc_pages_sz(GFP_KERNEL, SZ_4K);
 	KUNIT_ASSERT_NOT_NULL(test, iommu->root_entry);
-	old_kernel.mem = vzalloc(OLD_PAGES * SZ_4K);
-	KUNIT_ASSERT_NOT_NULL(test, old_kernel.mem);
 	block_all(iommu);
 	KUNIT_ASSERT_NOT_NULL(test, iommu->kdump_blocked);
 	old_kernel.blocked_root = kunit_kmalloc(test, SZ_4K, GFP_KERNEL);
@@ -647,57 +502,22 @@ static void __init test_scalable_good(struct kunit *test)
 
 /* The matrix */
 
-static bool __init corrupt_word(const struct layout *layout,
-				const struct field *f, u64 *word, u64 value,
-				bool all)
+static bool __init corrupt_any_field(const struct field *f, u64 *entry)
 {
-	u64 good = *word;
-	char what[48];
-	bool ok;
-
-	if (value == good)
-		return true;
-	snprintf(what, sizeof(what), "%s of %s, word %u", f->name, layout->name,
-		 f->word);
-	*word = value;
-	ok = take_over_and_judge(all, what, value);
-	*word = good;
-	return ok;
-}
-
-/* Each class of wrong value that a field can have */
-static bool __init corrupt_field(const struct layout *layout,
-				 const struct field *f, u64 *entry)
-{
-	static const u64 pointers[] = {
-		0, CRASH_MEM, SOME_MMIO, OLD_RAM - SZ_4K, OLD(OLD_PAGES),
-		BIT_ULL(51), BIT_ULL(52), BIT_ULL(63), GENMASK_ULL(63, 12),
-	};
 	u64 mask = GENMASK_ULL(f->last, f->first), *word = entry + f->word;
-	unsigned int i, width = f->last - f->first + 1;
+	unsigned int i;
 
-	/* All values of a small field, all bits of a large one */
-	for (i = 0; i < (width <= 5 ? 1U << width : width); i++) {
-		u64 value = width <= 5 ? (*word & ~mask) | (u64)i << f->first :
-					 *word ^ BIT_ULL(f->first + i);
-
-		if (!corrupt_word(layout, f, word, value, false))
-			return false;
-	}
-	if (!corrupt_word(layout, f, word, *word | mask, false) ||
-	    !corrupt_word(layout, f, word, *word & ~mask, false))
+	if (!corrupt_field(f, entry))
 		return false;
-	if (f->last != 63 || f->first != 12)
+	if (mask != POINTER_BITS)
 		return true;
-
-	for (i = 0; i < ARRAY_SIZE(pointers); i++)
-		if (!corrupt_word(layout, f, word,
-				  (*word & ~mask) | pointers[i], false))
+	for (i = 0; i < ARRAY_SIZE(bad_pointers); i++)
+		if (!corrupt_word(f->name, word,
+				  (*word & ~mask) | bad_pointers[i], false))
 			return false;
 	/* Itself, loops, aliases */
 	for (i = 0; i < OLD_PAGES; i++)
-		if (!corrupt_word(layout, f, word, (*word & ~mask) | OLD(i),
-				  true))
+		if (!corrupt_word(f->name, word, (*word & ~mask) | OLD(i), true))
 			return false;
 	return true;
 }
@@ -707,20 +527,20 @@ static void __init corrupt_entry(const struct layout *layout, u64 *entry)
 	unsigned int i;
 
 	for (i = 0; i < layout->nr_fields; i++)
-		if (!corrupt_field(layout, &layout->fields[i], entry))
+		if (!corrupt_any_field(&layout->fields[i], entry))
 			return;
 }
 
 static void __init test_legacy_fields(struct kunit *test)
 {
 	start_old_kernel(test, false);
-	corrupt_entry(&root_entry_layout, old_kernel.mem[OLD_ROOT]);
-	corrupt_entry(&root_entry_layout, old_kernel.mem[OLD_ROOT] + 2);
-	corrupt_entry(&context_layout, old_kernel.mem[OLD_LOWER] + 0x08 * 2);
-	corrupt_entry(&context_layout, old_kernel.mem[OLD_LOWER] + 0x10 * 2);
-	corrupt_entry(&context_layout, old_kernel.mem[OLD_LOWER] + 0x18 * 2);
-	corrupt_entry(&context_layout, old_kernel.mem[OLD_LOWER] + 0x20 * 2);
-	kunit_info(test, "%u corrupted tables", old_kernel.count);
+	corrupt_entry(&root_entry_layout, crashed.mem[OLD_ROOT]);
+	corrupt_entry(&root_entry_layout, crashed.mem[OLD_ROOT] + 2);
+	corrupt_entry(&context_layout, crashed.mem[OLD_LOWER] + 0x08 * 2);
+	corrupt_entry(&context_layout, crashed.mem[OLD_LOWER] + 0x10 * 2);
+	corrupt_entry(&context_layout, crashed.mem[OLD_LOWER] + 0x18 * 2);
+	corrupt_entry(&context_layout, crashed.mem[OLD_LOWER] + 0x20 * 2);
+	kunit_info(test, "%u corrupted tables", crashed.count);
 }
 
 static void __init test_scalable_fields(struct kunit *test)
@@ -728,18 +548,18 @@ static void __init test_scalable_fields(struct kunit *test)
 	unsigned int i;
 
 	start_old_kernel(test, true);
-	corrupt_entry(&sm_root_entry_layout, old_kernel.mem[OLD_ROOT]);
-	corrupt_entry(&sm_root_entry_layout, old_kernel.mem[OLD_ROOT] + 1);
-	corrupt_entry(&sm_context_layout, old_kernel.mem[OLD_LOWER] + 0x08 * 4);
-	corrupt_entry(&sm_context_layout, old_kernel.mem[OLD_LOWER] + 0x10 * 4);
-	corrupt_entry(&sm_context_layout, old_kernel.mem[OLD_UPPER] + 0x08 * 4);
-	corrupt_entry(&pasid_dir_layout, old_kernel.mem[OLD_DIR]);
-	corrupt_entry(&pasid_dir_layout, old_kernel.mem[OLD_DIR] + 1);
-	corrupt_entry(&pasid_layout, old_kernel.mem[OLD_TABLE_0]);
-	corrupt_entry(&pasid_layout, old_kernel.mem[OLD_TABLE_0] + 63 * 8);
+	corrupt_entry(&sm_root_entry_layout, crashed.mem[OLD_ROOT]);
+	corrupt_entry(&sm_root_entry_layout, crashed.mem[OLD_ROOT] + 1);
+	corrupt_entry(&sm_context_layout, crashed.mem[OLD_LOWER] + 0x08 * 4);
+	corrupt_entry(&sm_context_layout, crashed.mem[OLD_LOWER] + 0x10 * 4);
+	corrupt_entry(&sm_context_layout, crashed.mem[OLD_UPPER] + 0x08 * 4);
+	corrupt_entry(&pasid_dir_layout, crashed.mem[OLD_DIR]);
+	corrupt_entry(&pasid_dir_layout, crashed.mem[OLD_DIR] + 1);
+	corrupt_entry(&pasid_layout, crashed.mem[OLD_TABLE_0]);
+	corrupt_entry(&pasid_layout, crashed.mem[OLD_TABLE_0] + 63 * 8);
 	for (i = 1; i < 4; i++)
-		corrupt_entry(&pasid_layout, old_kernel.mem[OLD_TABLE_1] + i * 8);
-	kunit_info(test, "%u corrupted tables", old_kernel.count);
+		corrupt_entry(&pasid_layout, crashed.mem[OLD_TABLE_1] + i * 8);
+	kunit_info(test, "%u corrupted tables", crashed.count);
 }
 
 /* What hardware cannot do is not what it did */
@@ -805,74 +625,17 @@ static void __init test_scalable_capabilities(struct kunit *test)
 	}
 }
 
-/* Flips anywhere, several at once, and pointers to anywhere */
-static void __init corrupt_randomly(struct kunit *test)
-{
-	static const u64 pointers[] = {
-		CRASH_MEM, SOME_MMIO, OLD_RAM - SZ_4K, OLD(OLD_PAGES),
-		BIT_ULL(52), 0,
-	};
-	u64 *words[64], good[3];
-	unsigned int seed = corruption_seed ?: get_random_u32();
-	unsigned int i, n, nr_words = 0;
-	struct rnd_state rnd;
-
-	/* Where something is that hardware looks at */
-	for (i = 0; i < OLD_PAGES * 512 && nr_words < ARRAY_SIZE(words); i++)
-		if (old_kernel.mem[0][i])
-			words[nr_words++] = &old_kernel.mem[0][i];
-	KUNIT_ASSERT_GT(test, nr_words, 8);
-
-	prandom_seed_state(&rnd, seed);
-	for (i = 0; i < corruptions; i++) {
-		unsigned int changes = 1 + prandom_u32_state(&rnd) % 3;
-		u64 *changed[3];
-
-		for (n = 0; n < changes; n++) {
-			u32 kind = prandom_u32_state(&rnd) % 8;
-			u32 r = prandom_u32_state(&rnd);
-			u64 *word = words[r % nr_words];
-
-			/* Where nothing was */
-			if (kind == 7)
-				word = &old_kernel.mem[0][r % (OLD_PAGES * 512)];
-			changed[n] = word;
-			good[n] = *word;
-			r = prandom_u32_state(&rnd);
-			if (kind < 4)
-				*word ^= BIT_ULL(r % 64) |
-					 (kind ? BIT_ULL(r / 64 % 12) : 0);
-			else if (kind == 4)
-				*word = (*word & 0xfff) |
-					pointers[r % ARRAY_SIZE(pointers)];
-			else if (kind == 5)
-				*word = (*word & 0xfff) | OLD(r % OLD_PAGES);
-			else
-				*word = (u64)r << 32 | prandom_u32_state(&rnd);
-		}
-		if (!take_over_and_judge(!(i % 64), "random", i)) {
-			kunit_err(test, "number %u of seed %u", i, seed);
-			return;
-		}
-		while (n--)
-			*changed[n] = good[n];
-		cond_resched();
-	}
-	take_over_and_judge(true, "nothing", 0);
-	KUNIT_EXPECT_GT(test, old_kernel.refused, 0);
-	kunit_info(test, "%u corrupted tables, seed %u", old_kernel.count - 1,
-		   seed);
-}
-
 static void __init test_corrupt_legacy(struct kunit *test)
 {
 	start_old_kernel(test, false);
+	aim_at(crashed.mem[0], crashed.mem[OLD_PAGES], false);
 	corrupt_randomly(test);
 }
 
 static void __init test_corrupt_scalable(struct kunit *test)
 {
 	start_old_kernel(test, true);
+	aim_at(crashed.mem[0], crashed.mem[OLD_PAGES], false);
 	corrupt_randomly(test);
 }
 
@@ -917,8 +680,8 @@ static void __init test_root_register(struct kunit *test)
 		memcpy(old_kernel.blocked_root, iommu->root_entry, SZ_4K);
 		old_kernel.blocked_root[0] = old_kernel.blocked_root[1];
 	}
-	KUNIT_EXPECT_EQ(test, old_kernel.mapped_pages, 0);
-	KUNIT_EXPECT_PTR_EQ(test, (void *)old_kernel.broken, NULL);
+	KUNIT_EXPECT_EQ(test, crashed.mapped_pages, 0);
+	KUNIT_EXPECT_PTR_EQ(test, (void *)crashed.broken, NULL);
 }
 
 /* A domain ID is free when the last entry that leads to it is gone, not before */
