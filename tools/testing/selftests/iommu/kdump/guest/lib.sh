@@ -12,10 +12,13 @@ say() {
 
 # Stop until the host has done what is asked, or noted the time: it answers with
 # one line. Whatever decides between right and wrong by its time is asked and not
-# said, because a line said may reach a busy host late.
+# said, because a line said may reach a busy host late. The console is open before:
+# what comes while nobody has it open is lost.
 ask_host() {
-	say "host: $*"
-	read -r -t 60 answer < /dev/console || say "error: no answer from the host"
+	{
+		say "host: $*"
+		read -r -t 60 answer || say "error: no answer from the host"
+	} < /dev/console
 }
 
 give_up() {
