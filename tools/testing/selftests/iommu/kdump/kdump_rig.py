@@ -628,6 +628,15 @@ CORRUPT_ONE_IN = 6
 MAX_DELAY = 2.0                 # seconds before the panic
 
 
+def can_be_run(session, scenario, variant):
+    """Even if the QEMU that it needs cannot be had here: a seed means the same anywhere."""
+    why = scenario.why_not(variant, session.options.qemu)
+    if isinstance(why, machine.NeedsQemu11):
+        newer, _missing = session.newer_qemu()
+        why = scenario.why_not(variant, newer) if newer else None
+    return not why
+
+
 def soak_choices(session):
     """Everything that a cycle may be: (scenario, variant), in a fixed order."""
     options = session.options
@@ -636,13 +645,13 @@ def soak_choices(session):
         for name, scenario in scenarios.ALL.items():
             if options.only and name not in options.only.split(","):
                 continue
-            why = scenario().why_not(variant, options.qemu)
-            if scenario().applies(variant, "framework") and (
-                    not why or isinstance(why, machine.NeedsQemu11)):
+            if scenario().applies(variant, "framework") and \
+               can_be_run(session, scenario(), variant):
                 crashes.append((name, variant))
         if not options.only:
             corruptions += [(corrupt.PREFIX + case, variant)
-                            for case in corrupt.cases_of(variant)]
+                            for case in corrupt.cases_of(variant)
+                            if can_be_run(session, named(corrupt.PREFIX + case), variant)]
     if not crashes:
         raise build.RigError("no scenario can be run in this mode: see the list command")
     return crashes, corruptions
