@@ -34,6 +34,7 @@ wanted_objects()
 	local config=$1/.config
 
 	! grep -q '^CONFIG_IOMMU_KDUMP_KUNIT_TEST=y' "$config" || echo drivers/iommu/kdump/kdump_kunit.o
+	! grep -q '^CONFIG_IOMMU_KDUMP_BENCH=y' "$config" || echo drivers/iommu/kdump/bench_kunit.o
 	! grep -q '^CONFIG_KUNIT_IOMMU=y' "$config" || printf 'lib/kunit/%s.o\n' iommu iommu-test
 	grep -q '^CONFIG_IOMMU_KDUMP=y' "$config" || return 0
 	sed -n 's/^obj-.(CONFIG_IOMMU_KDUMP) += //p' "$tree/drivers/iommu/kdump/Makefile" | tr ' ' '\n' | sed 's|^|drivers/iommu/kdump/|'
@@ -111,8 +112,10 @@ build_row()
 	found_warnings "$log" >"$build/found"
 	count=$(wc -l <"$build/found")
 
-	missing=$(diff <(wanted_objects "$build" | sort) <(built_objects "$build" | sort) | sed -n 's/^< //p' | paste -sd ' ')
-	line=$(diff <(wanted_objects "$build" | sort) <(built_objects "$build" | sort) | sed -n 's/^> //p' | paste -sd ' ')
+	wanted_objects "$build" | sort >"$build/wanted"
+	built_objects "$build" | sort >"$build/built"
+	missing=$(comm -23 "$build/wanted" "$build/built" | paste -sd ' ')
+	line=$(comm -13 "$build/wanted" "$build/built" | paste -sd ' ')
 	if ((status != 0)); then
 		why="does not build: $(grep -m 1 -E ' error: |undefined reference|\*\*\* ' "$log" || tail -n 1 "$log")"
 		return
