@@ -37,6 +37,7 @@ wanted_objects()
 	! grep -q '^CONFIG_IOMMU_KDUMP_BENCH=y' "$config" || echo drivers/iommu/kdump/bench_kunit.o
 	! grep -q '^CONFIG_KUNIT_IOMMU=y' "$config" || printf 'lib/kunit/%s.o\n' iommu iommu-test
 	grep -q '^CONFIG_IOMMU_KDUMP=y' "$config" || return 0
+	! grep -q '^CONFIG_KUNIT_IOMMU=y' "$config" || echo lib/kunit/iommu-kdump.o
 	sed -n 's/^obj-.(CONFIG_IOMMU_KDUMP) += //p' "$tree/drivers/iommu/kdump/Makefile" | tr ' ' '\n' | sed 's|^|drivers/iommu/kdump/|'
 	! grep -q '^CONFIG_INTEL_IOMMU=y' "$config" || echo drivers/iommu/intel/kdump.o
 	! grep -q '^CONFIG_AMD_IOMMU=y' "$config" || echo drivers/iommu/amd/kdump.o
