@@ -806,7 +806,8 @@ def small_kernels(session):
     checks = Checks()
     limits = []
     for variant in chosen_variants(session.options, None):
-        small_many(session, checks, variant, mainline)
+        for case in small.CASES:
+            small_case(session, checks, variant, mainline, case)
         for size in small.SIZES:
             plan = small_plan(session, checks, "small-fill", variant, "framework", ())
             if plan:
@@ -828,26 +829,27 @@ def small_plan(session, checks, name, variant, arm, settings):
     return Plan(name, variant, arm, qemu, settings=tuple(settings))
 
 
-def small_many(session, checks, variant, mainline):
-    for fill in small.SPARSE:
-        for arm in ("framework", "mainline") if mainline else ("framework",):
-            plan = small_plan(session, checks, "small-many", variant, arm,
-                              small.many_settings(fill).items())
-            if not plan:
-                return
-            (outcome,) = session.execute([plan])
-            result, found = outcome["result"], outcome.get("findings") or {}
-            name = f"small-many, {variant}, {fill[0]} page tables for each device"
-            if arm == "mainline":
-                bad = result["shared_iova_pages"]
-                checks.report(bool(bad), f"{name}: control on mainline",
-                              "fails as it should" if bad else "nothing went wrong")
-                continue
-            checks.report(result["verdict"] == "pass", name, result["reason"])
-            fits = fill == small.SPARSE[0]
-            checks.report(bool(found) and bool(found["blocked"]) != fits,
-                          f"{name}: {'all are carried' if fits else 'some are blocked'}",
-                          f"{found.get('carried')} carried, {found.get('blocked')} blocked")
+def small_case(session, checks, variant, mainline, case):
+    """One of small.CASES, with its control."""
+    scenario, size, fill, fits = case
+    for arm in ("framework", "mainline") if mainline else ("framework",):
+        plan = small_plan(session, checks, scenario, variant, arm,
+                          {"crashkernel": size, "fill": fill}.items())
+        if not plan:
+            return
+        (outcome,) = session.execute([plan])
+        result, found = outcome["result"], outcome.get("findings") or {}
+        name = (f"{scenario}, {variant}, crashkernel={size}M, {fill[0]:,} pages mapped "
+                f"for each device")
+        if arm == "mainline":
+            bad = result["shared_iova_pages"]
+            checks.report(bool(bad), f"{name}: control on mainline",
+                          "fails as it should" if bad else "nothing went wrong")
+            continue
+        checks.report(result["verdict"] == "pass", name, result["reason"])
+        checks.report(bool(found) and bool(found["blocked"]) != fits,
+                      f"{name}: {'all are carried' if fits else 'some are blocked'}",
+                      f"{found.get('carried')} carried, {found.get('blocked')} blocked")
 
 
 def small_search(session, checks, plan, size):

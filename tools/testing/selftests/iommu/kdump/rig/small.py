@@ -13,9 +13,12 @@ PAGE = 4096
 LEAF_TABLE = 512 * PAGE         # what one page table of the lowest level maps
 SOUND = trace.requester("00:05.0")
 
-# For the devices of "many": as many page tables as pages, so that the host has little
-# to read. The first is what 128M carry, the second more than that.
+# What is mapped: pages, bytes from one to the next, and how many are neighbours in
+# memory, if any. For the devices of "many" as many page tables as pages, so that the host
+# has little to read; the first is what 128M carry, the second more than that. For "runs"
+# what the memory of the virtual machine has page tables for.
 SPARSE = ((64, LEAF_TABLE), (256, LEAF_TABLE))
+RUNS = (64 << 30 >> 12, PAGE, 4 << 20 >> 12)
 # The reservations whose limit is looked for, and how close to it.
 SIZES = (96, 128, 256)
 CLOSE = 16                      # a sixteenth of the first guess
@@ -36,7 +39,7 @@ class Small(Scenario):
 
     @property
     def first_options(self):
-        return ("rig.fill={};{}".format(*self.extras["fill"]),)
+        return ("rig.fill=" + ";".join(map(str, self.extras["fill"])),)
 
     @property
     def start_afresh(self):
@@ -129,16 +132,21 @@ class SmallFill(Small):
         return ["-device", "edu,addr=6,dma_mask=0xffffffff"]
 
 
-ALL = {cls.name: cls for cls in (SmallMany, SmallFill)}
+class SmallRuns(SmallFill):
+    name = "small-runs"
+    summary = "one device with very much memory mapped, in runs: carried in large pages"
+    timeout = 900
+
+
+ALL = {cls.name: cls for cls in (SmallMany, SmallFill, SmallRuns)}
+# (scenario, crashkernel=, what is mapped, is all of it carried?)
+CASES = (("small-many", 128, SPARSE[0], True), ("small-many", 128, SPARSE[1], False),
+         ("small-runs", 256, RUNS, True))
 
 
 def first_guess(size):
     """MiB: an eighth of the reservation as page tables, of pages of 4 KiB each."""
     return size // 8 * 512
-
-
-def many_settings(fill):
-    return {"crashkernel": 128, "fill": fill}
 
 
 def fill_settings(size, mebibytes):
@@ -183,7 +191,7 @@ def table(outcomes):
     for outcome in outcomes:
         result = outcome["result"]
         found = outcome.get("findings") or {}
-        pages, stride = found.get("fill", (0, PAGE))
+        pages, stride = found.get("fill", (0, PAGE))[:2]
         number = found.get("devices", 0)
         memory = found.get("memory", {})
         before = memory.get("before", ("-", "-"))

@@ -15,8 +15,9 @@
  *	read		the same, the device reads
  *	loopback	moves data through the device, from one mapping to another
  *			(two must be there): "good", or what is wrong
- *	fill		write "PAGES STRIDE": map that many pages, no two of them
- *			neighbours in memory, that many bytes apart from one another
+ *	fill		write "PAGES STRIDE [RUN]": map that many pages, that many
+ *			bytes apart from one another; RUN pages each are neighbours in
+ *			memory, or no two of them
  *	map_within	write "START END": map a page of that part of memory
  *
  * Bound to any other device, by way of its driver_override, it is a driver that
@@ -210,11 +211,12 @@ static const char *edu_loopback(struct edu_dma *edu)
 }
 
 /*
- * What an import costs depends on tables and entries, not on the memory behind them:
- * two pages are enough. Past the DMA API, which chooses addresses by itself. They stay
- * mapped, because this driver leaves by a panic.
+ * What an import costs depends on tables and entries, not on the memory behind them: a
+ * few pages are enough, and each mapping gets an entry of its own. Past the DMA API,
+ * which chooses addresses by itself. They stay mapped, because this driver leaves by a
+ * panic.
  */
-static int edu_fill(struct edu_dma *edu, unsigned long pages, u64 stride)
+static int edu_fill(struct edu_dma *edu, unsigned long pages, u64 stride, u64 run)
 {
 	struct iommu_domain *domain = iommu_get_domain_for_dev(&edu->pdev->dev);
 	phys_addr_t buffer;
@@ -222,16 +224,19 @@ static int edu_fill(struct edu_dma *edu, unsigned long pages, u64 stride)
 	unsigned long i;
 	int ret;
 
-	if (!domain || !PAGE_ALIGNED(stride) || !stride)
+	if (!domain || !PAGE_ALIGNED(stride) || !stride || !run ||
+	    run > MAX_ORDER_NR_PAGES)
 		return -EINVAL;
 	/* pages 0 and 2 of four are no neighbours in either order */
-	page = alloc_pages(GFP_KERNEL, 2);
+	page = alloc_pages(GFP_KERNEL, run == 1 ? 2 : get_order(run * PAGE_SIZE));
 	if (!page)
 		return -ENOMEM;
 	buffer = page_to_phys(page);
 	for (i = 0; i < pages; i++) {
+		unsigned long at = run == 1 ? (i & 1) * 2 : i % run;
+
 		ret = iommu_map(domain, FILL_START + i * stride,
-				buffer + (i & 1) * 2 * PAGE_SIZE, PAGE_SIZE,
+				buffer + at * PAGE_SIZE, PAGE_SIZE,
 				IOMMU_READ | IOMMU_WRITE, GFP_KERNEL);
 		if (ret)
 			return ret;
@@ -292,9 +297,9 @@ static int loopback_show(struct seq_file *seq, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(loopback);
 
-/* Two numbers from userspace. Returns the bytes taken or an error. */
-static ssize_t edu_two_numbers(const char __user *from, size_t bytes, loff_t *at,
-			       u64 *one, u64 *two)
+/* Two numbers from userspace, or three. Returns the bytes taken or an error. */
+static ssize_t edu_numbers(const char __user *from, size_t bytes, loff_t *at,
+			   u64 *one, u64 *two, u64 *three)
 {
 	char text[64];
 	ssize_t got;
@@ -303,7 +308,15 @@ static ssize_t edu_two_numbers(const char __user *from, size_t bytes, loff_t *at
 	if (got < 0)
 		return got;
 	text[got] = 0;
-	return sscanf(text, "%lli %lli", one, two) == 2 ? got : -EINVAL;
+	return sscanf(text, "%lli %lli %lli", one, two, three) < 2 ? -EINVAL : got;
+}
+
+static ssize_t edu_two_numbers(const char __user *from, size_t bytes, loff_t *at,
+			       u64 *one, u64 *two)
+{
+	u64 unused;
+
+	return edu_numbers(from, bytes, at, one, two, &unused);
 }
 
 static ssize_t edu_access(struct file *file, const char __user *from,
@@ -320,12 +333,12 @@ static ssize_t edu_access(struct file *file, const char __user *from,
 static ssize_t edu_write_fill(struct file *file, const char __user *from,
 			      size_t bytes, loff_t *at)
 {
-	u64 pages, stride;
-	ssize_t got = edu_two_numbers(from, bytes, at, &pages, &stride);
+	u64 pages, stride, run = 1;
+	ssize_t got = edu_numbers(from, bytes, at, &pages, &stride, &run);
 
 	if (got < 0)
 		return got;
-	return edu_fill(file->private_data, pages, stride) ?: got;
+	return edu_fill(file->private_data, pages, stride, run) ?: got;
 }
 
 static const struct file_operations edu_fill_fops = {

@@ -6,7 +6,7 @@ sound=0000:00:05.0
 
 for word in $(cat /proc/cmdline); do
 	case $word in
-	# pages for each device, and bytes from one to the next
+	# pages for each device, bytes from one to the next, how many are neighbours
 	rig.fill=*) fill=$(echo "${word#*=}" | tr ';' ' ') ;;
 	esac
 done
