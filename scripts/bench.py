@@ -719,9 +719,11 @@ def main():
 
     picture(results, options.out)
     target = options.out / "bench.json"
-    target.write_text(json.dumps({"parts": parts, "figures": results.figures,
-                                  "raw": results.raw}, indent=1) + "\n",
-                      encoding="utf-8")
+    partial = target.with_suffix(".partial")
+    partial.write_text(json.dumps({"parts": parts, "figures": results.figures,
+                                   "raw": results.raw}, indent=1) + "\n",
+                       encoding="utf-8")
+    os.replace(partial, target)
     results.print_table()
     reached, missed = results.count()
     say(f"{reached} limits reached, {missed} missed, "

@@ -749,7 +749,7 @@ def save_dumps(session):
     check_dump_controls(session, checks, controls)
     table = dumps.table(session.outcomes)
     print(table)
-    (session.out / "dumps.txt").write_text(table + "\n")
+    write_whole(session.out / "dumps.txt", table + "\n")
     return checks.end()
 
 
@@ -794,7 +794,7 @@ def installed_debian(session):
                       f"dump-debian, {variant}", outcome["result"]["reason"])
     table = dumps.table(session.outcomes)
     print(table)
-    (session.out / "debian.txt").write_text(table + "\n")
+    write_whole(session.out / "debian.txt", table + "\n")
     return checks.end()
 
 
@@ -814,7 +814,7 @@ def small_kernels(session):
                 limits.append(f"{variant}, {small_search(session, checks, plan, size)}")
     table = "\n".join([small.table(session.outcomes), *limits])
     print(table)
-    (session.out / "small.txt").write_text(table + "\n")
+    write_whole(session.out / "small.txt", table + "\n")
     return checks.end()
 
 
