@@ -14,6 +14,7 @@ cd "$(dirname "$0")/.."
 tree=$OUT/linux
 found=$OUT/tmp/lint
 mkdir -p "$found"
+rm -f "$found"/*.left
 
 # report NAME: findings, one per line, come from stdin
 report()
@@ -82,41 +83,56 @@ python_compile()
 	done
 }
 
-# warnings TREE: sparse and W=1, of the directories with touched C files
+# warnings TREE COMPILER: W=1, and with gcc sparse as well, of the directories with
+# touched C files
 warnings()
 {
-	local source=$1 build=$1/.lint log=$OUT/build/lint.${1##*/}.log dirs config
-	local make=(env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS -u KERNEL make -C "$source" "O=$build" ARCH=x86_64 LOCALVERSION=)
+	local source=$1 build=$1/.lint log=$OUT/build/lint.${1##*/}.$2.log dirs config
+	local make=(env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS -u KERNEL make -C "$source" ARCH=x86_64 LOCALVERSION=)
+	local checks='sparse and W=1'
 
+	case $2 in
+	clang-*)
+		build=$source/.build-lint-clang
+		make+=("LLVM=-${2#clang-}" W=1)
+		checks="W=1, by $2"
+		;;
+	*)	make+=(W=1 C=1) ;;
+	esac
+	make+=("O=$build")
 	config=$OUT/build/framework/.config
 	[ "$source" = "$tree" ] || config=$OUT/build/mainline/.config
 	mkdir -p "$build"
-	cp "$config" "$build/.config"
+	{
+		cat "$config"
+		# The tests are code as well; what finds mistakes as they run finds none here.
+		cat "$tree"/drivers/iommu/kdump/{.,bench.}kunitconfig | grep -vE 'KASAN|LOCKING|DEBUG|FAIL|FAULT'
+	} >"$build/.config"
 	mapfile -t dirs < <(of '^(arch|block|drivers|fs|init|kernel|lib|mm|net|security)/.*\.c$' "${all[@]}" |
 		xargs -r -n 1 dirname | sort | awk 'top == "" || index($0 "/", top "/") != 1 { top = $0; print $0 "/" }')
 	: >"$log"
 	[ ${#dirs[@]} -gt 0 ] || return 0
-	echo "building ${dirs[*]} of $source with sparse and W=1" >&2
-	"${make[@]}" olddefconfig prepare >"$log" 2>&1 ||
-		die "cannot prepare the build for sparse: $(tail -n 1 "$log") (log: $log)"
+	echo "building ${dirs[*]} of $source with $checks" >&2
+	"${make[@]}" W= C= olddefconfig prepare >"$log" 2>&1 ||
+		die "cannot prepare the build for $checks: $(tail -n 1 "$log") (log: $log)"
 	# Only what is compiled is looked at, so compile all of it.
 	(cd "$build" && find "${dirs[@]}" -name '*.o' -delete 2>/dev/null) || true
-	"${make[@]}" -k -j"$(nproc)" W=1 C=1 "${dirs[@]}" >>"$log" 2>&1 || true
+	"${make[@]}" -k -j"$(nproc)" "${dirs[@]}" >>"$log" 2>&1 || true
 	{ grep -hE '^[^ ]+:[0-9]+(:[0-9]+)?: (warning|error)|\*\*\* ' "$log" || true; } | sed 's|^\.\./||' | sort -u
 }
 
-# In a file that was there before, only warnings that are new count.
+# compiler NAME: in a file that was there before, only warnings that are new count.
 compiler()
 {
 	local pattern line
 
 	printf '%s\n' "${all[@]}" >"$found/all"
-	warnings "$tree" >"$found/ours"
+	warnings "$tree" "$1" >"$found/ours"
 	{ grep -F -f <(sed 's/$/:/' "$found/all") "$found/ours" || true; grep '\*\*\* ' "$found/ours" || true; } >"$found/touched"
 	printf '%s:\n' "${new[@]}" >"$found/new"
 	grep -vqF -f "$found/new" "$found/touched" || { cat "$found/touched"; return 0; }
 	pattern='s/:[0-9]+(:[0-9]+)?:/:/'
-	warnings "$OUT/base" | sed -E "$pattern" | sort -u >"$found/theirs"
+	warnings "$OUT/base" "$1" | sed -E "$pattern" | sort -u >"$found/theirs"
 	while IFS= read -r line; do
 		sed -E "$pattern" <<<"$line" | grep -qxF -f "$found/theirs" || echo "$line"
 	done <"$found/touched"
@@ -131,7 +147,7 @@ headers()
 	# The flags of any file that was compiled, without the file
 	flags=$(sed -n 's/^savedcmd_[^=]* := *gcc //p' "$build/drivers/iommu/kdump/.core.o.cmd" |
 		sed -E 's/ -o [^ ]+ .*//; s/ -Wp,-MMD,[^ ]+//')
-	[ -n "$flags" ] || die "drivers/iommu/kdump/core.o has not been built: see $OUT/build/lint.linux.log"
+	[ -n "$flags" ] || die "drivers/iommu/kdump/core.o has not been built: see $OUT/build/lint.linux.gcc.log"
 	of '\.h$' "${new[@]}" | grep -vE '/(iommu_pt_foreign|kunit_iommu_foreign)\.h$' | while read -r header; do
 		echo "#include \"$tree/$header\"" >"$probe"
 		# shellcheck disable=SC2086
@@ -169,7 +185,8 @@ if command -v shellcheck >/dev/null; then
 	{ [ ${#files[@]} -eq 0 ] || shellcheck -x -f gcc "${files[@]}" || true; } | report shellcheck
 fi
 python_compile | report python
-compiler | report compiler
+compiler gcc | report gcc
+compiler clang-19 | report clang
 headers | report headers
 if command -v spatch >/dev/null; then
 	coccicheck | report coccicheck
