@@ -1210,6 +1210,50 @@ static void test_unmap_sparse(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, count_valids(test), 0);
 }
 
+/* A leaf that is in the range only in part goes as a whole */
+static void test_unmap_sparse_parts(struct kunit *test)
+{
+	struct kunit_iommu_priv *priv = test->priv;
+	u64 pgsz = priv->smallest_pgsz, start = leaves_va(test), size;
+
+	for (size = pgsz * 2; size <= leaves_per_table(test) * pgsz; size *= 2) {
+		if (!(priv->safe_pgsize_bitmap & size))
+			continue;
+		/* From its middle, and a page of the next one */
+		do_map(test, start, size * 4, size * 2);
+		do_map(test, start + size * 4, size, pgsz);
+		KUNIT_EXPECT_EQ(test,
+				do_unmap_sparse(test, start + size / 2,
+						size / 2 + pgsz),
+				size * 2);
+		KUNIT_EXPECT_EQ(test, count_valids(test), 1);
+		/* From the last page on, across a hole, to the first page */
+		do_map(test, start, size * 4, size);
+		do_map(test, start + size * 2, size * 4, size);
+		KUNIT_EXPECT_EQ(test,
+				do_unmap_sparse(test, start + size - pgsz,
+						size + pgsz * 2),
+				size * 2);
+		KUNIT_EXPECT_EQ(test, count_valids(test), 1);
+		KUNIT_EXPECT_EQ(test,
+				do_unmap_sparse(test, start, size * 5),
+				pgsz);
+	}
+}
+
+/* What lies beyond the table does not keep the rest from going */
+static void test_unmap_sparse_beyond(struct kunit *test)
+{
+	struct kunit_iommu_priv *priv = test->priv;
+	u64 pgsz = priv->smallest_pgsz, start = leaves_va(test);
+
+	do_map(test, start, pgsz, pgsz);
+	do_map(test, start + pgsz * 8, pgsz, pgsz);
+	KUNIT_EXPECT_EQ(test, do_unmap_sparse(test, -pgsz, pgsz), 0);
+	KUNIT_EXPECT_EQ(test, do_unmap_sparse(test, start, -start), pgsz * 2);
+	KUNIT_EXPECT_EQ(test, count_valids(test), 0);
+}
+
 static struct kunit_case foreign_test_cases[] = {
 	KUNIT_CASE_FMT(test_foreign_empty),
 	KUNIT_CASE_FMT(test_foreign_sizes),
@@ -1223,6 +1267,8 @@ static struct kunit_case foreign_test_cases[] = {
 	KUNIT_CASE_FMT(test_map_leaves_large),
 	KUNIT_CASE_FMT(test_map_large_leaves),
 	KUNIT_CASE_FMT(test_unmap_sparse),
+	KUNIT_CASE_FMT(test_unmap_sparse_parts),
+	KUNIT_CASE_FMT(test_unmap_sparse_beyond),
 	{},
 };
 

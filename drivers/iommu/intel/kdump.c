@@ -425,39 +425,6 @@ void __init intel_kdump_take_over(struct intel_iommu *iommu)
 		stats.entries, stats.refused, stats.pasids);
 }
 
-/**
- * intel_kdump_follow_mode() - Use the table mode that hardware is in
- *
- * The mode can only be changed while translation is off (section 11.4.5), which
- * would let all DMA through. So the crash kernel goes on in the mode of the
- * crashed one, whatever its command line says.
- */
-void __init intel_kdump_follow_mode(void)
-{
-	struct dmar_drhd_unit *drhd;
-	struct intel_iommu *iommu;
-	int mode = -1;
-
-	if (!is_kdump_kernel())
-		return;
-
-	for_each_active_iommu(iommu, drhd) {
-		if (!(readl(iommu->reg + DMAR_GSTS_REG) & DMA_GSTS_TES) ||
-		    !ecap_smts(iommu->ecap))
-			continue;
-		/* One that is in legacy mode keeps all of them there */
-		if (!(readq(iommu->reg + DMAR_RTADDR_REG) & DMA_RTADDR_SMT))
-			mode = 0;
-		else if (mode < 0)
-			mode = 1;
-	}
-	if (mode < 0 || mode == !!intel_iommu_sm)
-		return;
-	pr_info("Scalable mode is %s, as the crashed kernel had it\n",
-		mode ? "on" : "off");
-	intel_iommu_sm = mode;
-}
-
 static int each_requester_id(struct device_domain_info *info,
 			     int (*fn)(struct pci_dev *pdev, u16 alias,
 				       void *data),

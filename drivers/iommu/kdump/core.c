@@ -507,9 +507,14 @@ static void reserve_kept(struct iommu_kdump_group *kg)
 	if (!kg->kept || !iommu_is_dma_domain(domain) ||
 	    !iommu_dma_iova_domain(domain))
 		return;
-	if (!iommu_dma_kdump_iova(domain) &&
-	    iommu_kdump_reserve(domain, &kg->kept->reserved, false, &bytes))
-		iommu_kdump_reserve_unknown(domain);
+	if (!iommu_dma_kdump_iova(domain)) {
+		if (iommu_kdump_reserve(domain, &kg->kept->reserved, false,
+					&bytes))
+			iommu_kdump_reserve_unknown(domain);
+		else
+			iommu_dma_kdump_iova(domain)->guessed =
+				kg->kept->guessed;
+	}
 	iommu_kdump_free_iova(kg->kept);
 	kg->kept = NULL;
 }

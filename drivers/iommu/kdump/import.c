@@ -50,8 +50,6 @@
 /* Shorter runs share their leaf tables with others and go through the batch */
 #define LONG_RUN	BATCH_LEAVES
 
-#define MAX_WINDOWS	32
-
 /* Of a page table, the top one left out: it is there from the start */
 #define MAX_LEVELS	5
 
@@ -63,7 +61,6 @@
  * @ranges: IOVA ranges to reserve, merged
  * @resv: reserved regions of the group's devices
  * @windows: address space that PCI devices answer to, for peer to peer DMA
- * @nr_windows: elements of @windows
  * @first: lowest IOVA that the domain translates
  * @last: highest IOVA that the domain translates
  * @granule: smallest page size of the domain
@@ -96,11 +93,7 @@ struct iommu_kdump_report {
 	struct iommu_kdump_stats *stats;
 	struct iommu_kdump_ranges ranges;
 	struct list_head resv;
-	struct {
-		u64 first;
-		u64 last;
-	} windows[MAX_WINDOWS];
-	unsigned int nr_windows;
+	struct iommu_kdump_ranges windows;
 	u64 first;
 	u64 last;
 	u64 granule;
@@ -336,6 +329,16 @@ static int take(struct iommu_kdump_report *report, u64 iova, phys_addr_t phys,
 	return reserve(report, iova, size);
 }
 
+/* Reserve what the allocator could hand out of a range, in its own pages */
+static int reserve_within(struct iommu_kdump_report *report, u64 iova, u64 size)
+{
+	u64 last = (iova + size - 1) | (report->granule - 1);
+
+	iova = max(ALIGN_DOWN(iova, report->granule), report->first);
+	last = min(last, report->last);
+	return iova > last ? 0 : reserve(report, iova, last - iova + 1);
+}
+
 /*
  * Pages that are not carried. The tracepoint tells of each, the log and the table in
  * debugfs of their sums.
@@ -343,7 +346,7 @@ static int take(struct iommu_kdump_report *report, u64 iova, phys_addr_t phys,
 static void refuse(struct iommu_kdump_report *report, u64 iova,
 		   phys_addr_t phys, u64 size, enum iommu_kdump_refusal why)
 {
-	u64 pages = size >> PAGE_SHIFT;
+	u64 pages = DIV_ROUND_UP_ULL(size, PAGE_SIZE);
 
 	trace_iommu_kdump_refuse(report->kg->group->id, iova, phys, size, why);
 	switch (why) {
@@ -376,15 +379,17 @@ static int target(struct iommu_kdump_report *report, phys_addr_t phys,
 	}
 	*last = min(*last, crash_last);
 
-	for (i = 0; i < report->nr_windows; i++) {
-		u64 first = report->windows[i].first;
+	for (i = 0; i < report->windows.nr; i++) {
+		const struct iommu_kdump_range *window = &report->windows.r[i];
 
-		if (phys >= first && phys <= report->windows[i].last) {
-			*last = min(*last, report->windows[i].last);
+		if (phys < window->first) {
+			*last = min(*last, window->first - 1);
+			break;
+		}
+		if (phys <= window->last) {
+			*last = min(*last, window->last);
 			return IOMMU_MMIO;
 		}
-		if (first > phys)
-			*last = min(*last, first - 1);
 	}
 
 	/*
@@ -441,10 +446,12 @@ int iommu_kdump_report_mapping(struct iommu_kdump_report *report, u64 iova,
 		return -EUCLEAN;
 	report->next = last == U64_MAX ? last : last + 1;
 
-	if (iova < report->first || last > report->last ||
-	    !IS_ALIGNED(iova | phys | size, report->granule)) {
+	/* Where hardware goes on with the old table, all of it counts */
+	if (!report->dry &&
+	    (iova < report->first || last > report->last ||
+	     !IS_ALIGNED(iova | phys | size, report->granule))) {
 		refuse(report, iova, phys, size, KDUMP_REFUSED_WIDTH);
-		return 0;
+		return reserve_within(report, iova, size);
 	}
 
 	/* Nearly all of them: what has been looked up for the one before holds */
@@ -669,10 +676,7 @@ int iommu_kdump_report_bad(struct iommu_kdump_report *report, u64 iova,
 		return -EUCLEAN;
 	report->next = last == U64_MAX ? last : last + 1;
 	refuse(report, iova, 0, size, KDUMP_REFUSED_BAD_ENTRY);
-	if (iova < report->first || last > report->last ||
-	    !IS_ALIGNED(iova | size, report->granule))
-		return 0;
-	return reserve(report, iova, size);
+	return reserve_within(report, iova, size);
 }
 EXPORT_SYMBOL_GPL(iommu_kdump_report_bad);
 
@@ -699,22 +703,56 @@ int iommu_kdump_report_table(struct iommu_kdump_report *report)
 }
 EXPORT_SYMBOL_GPL(iommu_kdump_report_table);
 
+static int cmp_kdump_range(const void *a, const void *b)
+{
+	const struct iommu_kdump_range *x = a, *y = b;
+
+	if (x->first != y->first)
+		return x->first < y->first ? -1 : 1;
+	return 0;
+}
+
+/* Several tables: ranges of one may overlap those of another; PCI windows as well */
+static void merge_ranges(struct iommu_kdump_ranges *ranges)
+{
+	unsigned int i, n = 0;
+
+	sort(ranges->r, ranges->nr, sizeof(*ranges->r), cmp_kdump_range, NULL);
+	for (i = 1; i < ranges->nr; i++) {
+		if (ranges->r[i].first <= ranges->r[n].last)
+			ranges->r[n].last = max(ranges->r[n].last,
+						ranges->r[i].last);
+		else
+			ranges->r[++n] = ranges->r[i];
+	}
+	if (ranges->nr)
+		ranges->nr = n + 1;
+}
+
 static void find_windows(struct iommu_kdump_report *report)
 {
 #ifdef CONFIG_PCI
-	struct pci_bus *bus = NULL;
+	struct pci_bus *seen = NULL;
+	struct pci_dev *pdev = NULL;
 	struct resource *res;
 
-	while ((bus = pci_find_next_bus(bus))) {
-		pci_bus_for_each_resource(bus, res) {
-			if (!res || resource_type(res) != IORESOURCE_MEM ||
-			    !resource_size(res) ||
-			    report->nr_windows == MAX_WINDOWS)
-				continue;
-			report->windows[report->nr_windows].first = res->start;
-			report->windows[report->nr_windows++].last = res->end;
+	/*
+	 * Root buses by their devices: pci_bus_sem, which protects the list of
+	 * buses, is held where a reset wants the mutex of the group.
+	 */
+	for_each_pci_dev(pdev) {
+		if (!pci_is_root_bus(pdev->bus) || pdev->bus == seen)
+			continue;
+		seen = pdev->bus;
+		pci_bus_for_each_resource(seen, res) {
+			/* Without memory: what leads there is refused */
+			if (res && resource_type(res) == IORESOURCE_MEM &&
+			    resource_size(res))
+				iommu_kdump_add_range(&report->windows,
+						      res->start, res->end);
 		}
 	}
+	merge_ranges(&report->windows);
 #endif
 }
 
@@ -760,6 +798,10 @@ static int import_identity(struct iommu_kdump_report *report)
 {
 	u64 end = U32_MAX, addr = 0, last;
 
+	/* Where the crash kernel's memory is not known, there can be no hole */
+	if (!iommu_kdump_oldmem_known())
+		return -EUCLEAN;
+
 	walk_iomem_res_desc(IORES_DESC_NONE, IORESOURCE_MEM, 0, -1, &end,
 			    max_resource_end);
 	do {
@@ -787,6 +829,9 @@ static int import_tables(struct iommu_kdump_report *report,
 		ret = import_identity(report);
 	else
 		ret = ops->reserve_old_iova(kdev->dev, &kdev->tables, report);
+	/* What could not be reserved must not be mapped either */
+	if (ret && !report->error)
+		report->error = ret;
 	flush_run(report);
 	flush_batch(report);
 	report->again = true;
@@ -850,32 +895,6 @@ static int check_members(struct iommu_kdump_group *kg)
 	return identity && paging ? -EXDEV : 0;
 }
 
-static int cmp_kdump_range(const void *a, const void *b)
-{
-	const struct iommu_kdump_range *x = a, *y = b;
-
-	if (x->first != y->first)
-		return x->first < y->first ? -1 : 1;
-	return 0;
-}
-
-/* Several tables: ranges of one may overlap those of another */
-static void merge_ranges(struct iommu_kdump_ranges *ranges)
-{
-	unsigned int i, n = 0;
-
-	sort(ranges->r, ranges->nr, sizeof(*ranges->r), cmp_kdump_range, NULL);
-	for (i = 1; i < ranges->nr; i++) {
-		if (ranges->r[i].first <= ranges->r[n].last)
-			ranges->r[n].last = max(ranges->r[n].last,
-						ranges->r[i].last);
-		else
-			ranges->r[++n] = ranges->r[i];
-	}
-	if (ranges->nr)
-		ranges->nr = n + 1;
-}
-
 static struct iommu_kdump_report *
 alloc_report(struct iommu_kdump_group *kg, struct iommu_domain *domain,
 	     struct iommu_kdump_stats *stats)
@@ -904,6 +923,7 @@ static void free_report(struct iommu_kdump_report *report)
 	struct iommu_resv_region *region, *next;
 
 	iommu_kdump_free_ranges(&report->ranges);
+	iommu_kdump_free_ranges(&report->windows);
 	list_for_each_entry_safe(region, next, &report->resv, list)
 		kfree(region);
 	kvfree(report);
@@ -998,8 +1018,10 @@ int iommu_kdump_import(struct iommu_kdump_group *kg,
 
 	*reason = iommu_kdump_error_reason(-ENOMEM);
 	report = alloc_report(kg, domain, &kg->stats);
-	if (!report)
+	if (!report) {
+		iommu_kdump_reserve_unknown(domain);
 		return -ENOMEM;
+	}
 
 	ret = check_members(kg);
 	/* Without the regions direct mappings cannot be told from old ones */

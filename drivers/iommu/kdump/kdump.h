@@ -258,6 +258,7 @@ struct iommu_kdump_oldmem_ops {
 void iommu_kdump_set_oldmem_ops(const struct iommu_kdump_oldmem_ops *ops);
 bool iommu_kdump_old_ram_extent(phys_addr_t phys, u64 *last);
 bool iommu_kdump_crash_mem_extent(phys_addr_t phys, u64 *last);
+bool iommu_kdump_oldmem_known(void);
 
 #else /* CONFIG_IOMMU_KDUMP */
 

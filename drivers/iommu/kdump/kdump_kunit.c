@@ -1711,6 +1711,30 @@ static void test_not_live(struct kunit *test)
 	check_end(crash);
 }
 
+static bool nothing_known(void)
+{
+	return false;
+}
+
+/* Whose memory is whose is not known: there is no hole for the crash kernel */
+static void test_identity_without_header(struct kunit *test)
+{
+	struct crash *crash = new_crash(test, true, 0);
+	struct device *dev = add_dev(crash, 0, 1);
+
+	identity(crash, 1);
+	kunit_activate_static_stub(test, iommu_kdump_oldmem_known,
+				   nothing_known);
+	crash->expect = SAFE;
+	boot(crash);
+	EXPECT_STATE(crash, dev, KDUMP_BLOCKED);
+	check_dma(crash, FAULTS);
+	bind(crash, dev);
+	use_new(crash, dev);
+	check_dma(crash, FAULTS);
+	check_end(crash);
+}
+
 /* The IOMMU driver insists on identity */
 static void test_driver_wants_identity(struct kunit *test)
 {
@@ -2592,6 +2616,12 @@ static void test_iova_pressure_order(struct kunit *test)
 	old = iommu_dma_kdump_iova(domain);
 	KUNIT_ASSERT_EQ(test, old->reserved.nr, left);
 
+	/* A device that reaches none of them may ask as often as it likes */
+	for (i = 0; i < 40; i++)
+		KUNIT_EXPECT_FALSE(test,
+				   iommu_kdump_reclaim_iova(domain, iovad, old,
+							    SZ_1M - 1));
+
 	/* The highest one is out of reach */
 	crash->expect = SAFE;
 	for (step = 1; left > 1; step *= 2) {
@@ -2768,6 +2798,34 @@ static void test_check_crash_memory(struct kunit *test)
 	EXPECT_STATE(crash, a, KDUMP_INHERITED);
 	EXPECT_STATE(crash, b, KDUMP_CARRYING);
 	KUNIT_EXPECT_FALSE(test, release_is_pending(b));
+	check_end(crash);
+}
+
+/* Also where the new domain ends, and the old table goes on */
+static void test_check_beyond(struct kunit *test)
+{
+	struct crash *crash = new_crash(test, false, 0);
+	struct device *dev = add_dev(crash, 0, 1);
+	struct kunit_iommu_entry entry = {
+		.mode = KUNIT_IOMMU_PAGING,
+		.levels = 5,
+		.id = 7,
+		.root = new_old_table(crash),
+	};
+
+	kunit_iommu_set_entry(crash->iommu, 1, &entry);
+	add_legacy(crash, 1, 0, BIT_ULL(50), SZ_16M, SZ_4K, PTE_R | PTE_W)
+		->refused = true;
+	*old_pte(crash, entry.root, 5, BIT_ULL(50), 0) =
+		leaf_entry(crash, SZ_16M, PTE_R | PTE_W, 0);
+	boot(crash);
+	EXPECT_STATE(crash, dev, KDUMP_INHERITED);
+	crash->expect = SAFE;
+	iommu_kdump_check_driverless();
+	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
+	KUNIT_EXPECT_EQ(test, dev->iommu_group->kdump->stats.clipped, 1);
+	crash->validated = true;
+	check_dma(crash, FAULTS);
 	check_end(crash);
 }
 
@@ -3141,6 +3199,9 @@ static void __init test_param_block(struct kunit *test)
 	use_new(crash, dev);
 	check_dma(crash, FAULTS);
 	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->walked, 0);
+	/* None of it was seen: the lowest IOVAs would be given back first */
+	KUNIT_EXPECT_TRUE(test,
+			  iommu_dma_kdump_iova(dev->iommu_group->domain)->guessed);
 	late = add_dev(crash, 0, 3);
 	EXPECT_STATE(crash, late, KDUMP_BLOCKED);
 	check_end(crash);
@@ -4026,6 +4087,7 @@ static struct kunit_case kdump_transition_cases[] = {
 	KUNIT_CASE(test_reserve_gaps),
 	KUNIT_CASE_PARAM(test_identity, machine_gen_params),
 	KUNIT_CASE_PARAM(test_not_live, machine_gen_params),
+	KUNIT_CASE_PARAM(test_identity_without_header, machine_gen_params),
 	KUNIT_CASE_PARAM(test_driver_wants_identity, machine_gen_params),
 	KUNIT_CASE_PARAM(test_ownership_claimed_inherited, machine_gen_params),
 	KUNIT_CASE_PARAM(test_ownership_claimed_carrying, machine_gen_params),
@@ -4050,6 +4112,7 @@ static struct kunit_case kdump_transition_cases[] = {
 	KUNIT_CASE_PARAM(test_check_good, machine_gen_params),
 	KUNIT_CASE_PARAM(test_check_without_memory, machine_gen_params),
 	KUNIT_CASE_PARAM(test_check_crash_memory, machine_gen_params),
+	KUNIT_CASE_PARAM(test_check_beyond, machine_gen_params),
 	KUNIT_CASE_PARAM(test_check_corrupt, machine_gen_params),
 	KUNIT_CASE_PARAM(test_check_carrying, machine_gen_params),
 	KUNIT_CASE_PARAM(test_allocation_failures, machine_gen_params),

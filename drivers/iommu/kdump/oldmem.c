@@ -27,6 +27,8 @@
 #include <linux/sort.h>
 #include <linux/vmalloc.h>
 
+#include <kunit/static_stub.h>
+
 #include "kdump.h"
 
 /* A header with more entries than any machine has memory ranges is garbage */
@@ -145,6 +147,20 @@ bool iommu_kdump_crash_mem_extent(phys_addr_t phys, u64 *last)
 	}
 	*last = last_before_next(crash_mem, nr_crash_mem, phys);
 	return false;
+}
+
+/**
+ * iommu_kdump_oldmem_known() - Is it known whose memory is whose?
+ *
+ * Return: false if the ELF core header was unusable: then no address is known to be
+ * the crashed kernel's, nor the crash kernel's.
+ */
+bool iommu_kdump_oldmem_known(void)
+{
+	KUNIT_STATIC_STUB_REDIRECT(iommu_kdump_oldmem_known);
+	if (IS_ENABLED(CONFIG_KUNIT) && oldmem_ops)
+		return true;
+	return nr_old_ram && nr_crash_mem;
 }
 
 /**
@@ -417,6 +433,7 @@ int __init iommu_kdump_oldmem_init(void)
 		return 0;
 err:
 	nr_old_ram = 0;
+	nr_crash_mem = 0;
 	pr_err("ELF core header at %#llx is unusable (%d): nothing can be inherited, old DMA will be blocked\n",
 	       elfcorehdr_addr, ret);
 	return ret;

@@ -26,7 +26,7 @@
 #include "kdump.h"
 #include "trace.h"
 
-/* Bytes that are unmapped with interrupts off */
+/* Bytes that a release unmaps with interrupts off; a shortage takes whole ranges */
 #define UNMAP_SLICE	SZ_64M
 
 /**
@@ -158,17 +158,20 @@ int iommu_kdump_reserve(struct iommu_domain *domain,
 				lo = last + 1;
 				ret = 0;
 			}
-			if (mapped && lo > pfn && !ret)
+			if (ret)
+				break;
+			if (mapped && lo > pfn)
 				ret = iommu_kdump_add_range(&old->shared,
 							    (u64)pfn << shift,
 							    ((u64)lo << shift) -
 							    1);
-			if (ret || lo > last)
+			if (lo > last)
 				break;
-			ret = iommu_kdump_add_range(&old->reserved,
-						    (u64)lo << shift,
-						    ((u64)hi << shift) |
-						    iova_mask(iovad));
+			if (!ret)
+				ret = iommu_kdump_add_range(&old->reserved,
+							    (u64)lo << shift,
+							    ((u64)hi << shift) |
+							    iova_mask(iovad));
 			if (ret) {
 				free_iova(iovad, lo);
 				break;
@@ -223,8 +226,9 @@ void iommu_kdump_reserve_unknown(struct iommu_domain *domain)
 	if (!iommu_is_dma_domain(domain) || !iommu_dma_iova_domain(domain) ||
 	    iommu_dma_kdump_iova(domain))
 		return;
-	if (!iommu_kdump_add_unknown(&ranges))
-		iommu_kdump_reserve(domain, &ranges, false, &bytes);
+	if (!iommu_kdump_add_unknown(&ranges) &&
+	    !iommu_kdump_reserve(domain, &ranges, false, &bytes))
+		iommu_dma_kdump_iova(domain)->guessed = true;
 	iommu_kdump_free_ranges(&ranges);
 }
 
@@ -342,7 +346,9 @@ bool iommu_kdump_reclaim_iova(struct iommu_domain *domain,
 		trace_iommu_kdump_reclaim(r.first, r.last, old->mapped);
 	}
 	old->reclaimed += n;
-	old->next_reclaim *= 2;
+	/* Not when there was nothing within the reach of the device */
+	if (n == old->next_reclaim && n <= UINT_MAX / 2)
+		old->next_reclaim *= 2;
 	spin_unlock_irqrestore(&old->lock, flags);
 	return n;
 }

@@ -27,6 +27,9 @@ FAULT_LINE = re.compile(
     r"(DMAR|AMD-Vi|iommu)\b.*\bfault|DMAR: (\[|Dump|.* entry: |pte level|page table)|"
     r"Event logged|IO_PAGE_FAULT|(fault|event)\w*: \d+ callbacks suppressed")
 
+# What no kernel says when all is well.
+COMPLAINT = re.compile(r"WARNING: |BUG: |Oops: |general protection fault|Kernel panic - ")
+
 # What kdump_state.c must have run, by role.
 MIN_SELF_TESTS = {"first": 1, "crash": 9}
 
@@ -328,6 +331,11 @@ class Run:
         return any(when >= self.times["boot"] and re.search(pattern, line)
                    for when, line in self.machine.console)
 
+    def complaint(self):
+        """The first line in which the crash kernel says that something is wrong in it."""
+        return next((line.strip() for when, line in self.machine.console
+                     if when >= self.times["boot"] and COMPLAINT.search(line)), None)
+
     def group_of_device(self, name):
         for group, (_state, devices) in self.groups.items():
             if name in devices:
@@ -555,6 +563,9 @@ class Run:
             if self.any_group and passed - skipped < MIN_SELF_TESTS[role]:
                 reasons.append(f"kdump_state has run {passed - skipped} tests in "
                                f"the {role} kernel")
+        complaint = self.framework and self.complaint()
+        if complaint:
+            reasons.append(f"the crash kernel complains: {complaint[:120]}")
         if not self.any_group:
             reasons.append("the crash kernel has no IOMMU groups")
         elif self.inherits:
