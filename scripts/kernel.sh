@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# kernel.sh framework|mainline|framework-dump|mainline-dump: configure and build one of
-# the test kernels. Those for dumps have debug information, and the options of
-# config.dump on top of those in config.
+# kernel.sh framework|mainline|framework-dump|mainline-dump|framework-off: configure and
+# build one of the test kernels. Those for dumps have debug information, and the options
+# of config.dump on top of those in config; framework-off has the framework compiled out.
 #
 #   JOBS=N   compilers at the same time (as many as there are processors)
 #
@@ -17,9 +17,9 @@ set -euo pipefail
 
 name=$1
 case $name in
-framework | framework-dump)	tree=linux ;;
+framework | framework-dump | framework-off)	tree=linux ;;
 mainline | mainline-dump)	tree=base ;;
-*)	die "kernel.sh: framework, mainline, framework-dump or mainline-dump?" ;;
+*)	die "kernel.sh: framework, mainline, framework-dump, mainline-dump or framework-off?" ;;
 esac
 
 self=$(realpath "$0")
@@ -32,6 +32,7 @@ case $name in
 	folder=.build-dump
 	fragments+=("${fragments[0]}.dump")
 	;;
+*-off)	folder=.build-off ;;
 esac
 build=$source/$folder
 jobs=${JOBS:-$(nproc)}
@@ -58,7 +59,9 @@ wanted_options()
 		awk -F = '{ value[$1] = $0; order[$1] = NR } END { for (o in value) print order[o], value[o] }' |
 		sort -n | cut -d ' ' -f 2-
 	[ $tree = linux ] || return 0
-	if grep -rqsE '^(menu)?config IOMMU_KDUMP$' "$source/drivers/iommu/"; then
+	if [ "$name" = framework-off ]; then
+		echo CONFIG_IOMMU_KDUMP=n
+	elif grep -rqsE '^(menu)?config IOMMU_KDUMP$' "$source/drivers/iommu/"; then
 		echo CONFIG_IOMMU_KDUMP=y
 		cat "${fragments[@]}" | grep '^CONFIG_IOMMU_KDUMP' | grep -v '^CONFIG_IOMMU_KDUMP=' || true
 	else
