@@ -517,6 +517,21 @@ int intel_iommu_reserve_old_iova(struct device *dev,
 	return pt_iommu_vtdss_walk_foreign(&foreign, report);
 }
 
+/* By us, or by the crashed kernel */
+static bool ats_is_on(struct device_domain_info *info)
+{
+	struct pci_dev *pdev;
+	u16 ctrl;
+
+	if (info->ats_enabled)
+		return true;
+	if (!info->ats_supported || !info->ats_left_alone)
+		return false;
+	pdev = to_pci_dev(info->dev);
+	return !pci_read_config_word(pdev, pdev->ats_cap + PCI_ATS_CTRL, &ctrl) &&
+	       !PCI_POSSIBLE_ERROR(ctrl) && (ctrl & PCI_ATS_CTRL_ENABLE);
+}
+
 /**
  * intel_kdump_flush_dev_iotlb() - Empty the TLB of a device
  * @info: device that may have cached translations of the crashed kernel
@@ -525,7 +540,7 @@ int intel_iommu_reserve_old_iova(struct device *dev,
  */
 void intel_kdump_flush_dev_iotlb(struct device_domain_info *info)
 {
-	if (!info->ats_enabled || !pci_device_is_present(to_pci_dev(info->dev)))
+	if (!ats_is_on(info) || !pci_device_is_present(to_pci_dev(info->dev)))
 		return;
 	qi_flush_dev_iotlb(info->iommu, PCI_DEVID(info->bus, info->devfn),
 			   info->pfsid, info->ats_qdep, 0, MAX_AGAW_PFN_WIDTH);

@@ -520,6 +520,7 @@ class Ats(Scenario):
     crash_options = ("iommu.kdump_grace=6",)
     control_shows = ("shared_iova_pages",)
     arms = ("mainline", "framework")
+    mixed = True
 
     def why_not(self, variant, qemu):
         if variant.iommu == "amdvi":
