@@ -658,7 +658,7 @@ def picture(results, out):
                 f"set terminal {terminal} background rgb 'white'\n"
                 f"set output '{out / ('bench.' + suffix)}'\n"
                 "set title 'What it costs to carry mappings of 4 KiB pages over'\n"
-                "set logscale xy\nset grid\nset key left top\nset border 3\n"
+                "set logscale xy\nset grid\nset key left top noenhanced\nset border 3\n"
                 "set xtics nomirror ('64 MiB' 0.0625, '1 GiB' 1, '16 GiB' 16)\n"
                 "set ytics nomirror\nset xrange [0.05:20]\n"
                 "set xlabel 'mapped by the crashed kernel'\n"

@@ -419,6 +419,24 @@ static struct iommu_resv_region *resv_at(struct iommu_kdump_report *report,
 	return NULL;
 }
 
+/*
+ * An address, as low as it is easily found, that is in the same range of RAM as @phys,
+ * which ends at @last. Where one lower than all before comes, more will.
+ */
+static u64 ram_start(u64 phys, u64 last)
+{
+	u64 size, at, at_last;
+
+	for (size = PAGE_SIZE; size; size <<= 1) {
+		at = ALIGN_DOWN(phys, size);
+		if (at < phys && (!iommu_kdump_old_ram_extent(at, &at_last) ||
+				  at_last != last))
+			break;
+		phys = at;
+	}
+	return phys;
+}
+
 /**
  * iommu_kdump_report_mapping() - An IOMMU driver has found an old mapping
  * @report: as given to &iommu_ops.reserve_old_iova
@@ -470,8 +488,10 @@ int iommu_kdump_report_mapping(struct iommu_kdump_report *report, u64 iova,
 			report->plain_first = iova;
 			report->plain_last = min(resv_last, report->last);
 			/* Ranges that end at the same address are one */
-			report->ram_first = phys_last == report->ram_last ?
-				min(report->ram_first, phys) : phys;
+			if (phys_last != report->ram_last)
+				report->ram_first = phys;
+			else if (phys < report->ram_first)
+				report->ram_first = ram_start(phys, phys_last);
 			report->ram_last = phys_last;
 		}
 		step = min3(last - iova, resv_last - iova, phys_last - phys);
