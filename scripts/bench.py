@@ -42,7 +42,7 @@ T_19 = 2.093
 # What the last patch of the series takes out of the DMA API and of the core
 DEFERRAL = {
     "iommu_dma_alloc", "iommu_dma_map_phys", "iommu_dma_map_sg", "iommu_dma_init",
-    "iommu_dma_iova_try_alloc", "iommu_dma_alloc_noncontiguous",
+    "dma_iova_try_alloc", "iommu_dma_alloc_noncontiguous",
     "__iommu_dma_alloc_noncontiguous", "__iommu_dma_map", "iommu_deferred_attach",
     "__iommu_group_set_domain_internal", "__iommu_device_set_domain",
     "__iommu_attach_device", "iommu_deinit_device", "iommu_init_device",

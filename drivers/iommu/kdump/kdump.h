@@ -269,21 +269,6 @@ static inline bool iommu_kdump_active(void)
 	return false;
 }
 
-static inline unsigned long iommu_kdump_alloc_low(struct iova_domain *iovad,
-						  struct iommu_kdump_iova *old,
-						  unsigned long size, u64 limit)
-{
-	return 0;
-}
-
-static inline bool iommu_kdump_reclaim_iova(struct iommu_domain *domain,
-					    struct iova_domain *iovad,
-					    struct iommu_kdump_iova *old,
-					    u64 limit)
-{
-	return false;
-}
-
 static inline void iommu_kdump_free_iova(struct iommu_kdump_iova *old)
 {
 }
