@@ -39,15 +39,8 @@ QEMU = os.environ.get("QEMU", "qemu-system-x86_64")
 # Of Student's t for 19 degrees of freedom, two-sided, 95 %
 T_19 = 2.093
 
-# What the last patch of the series takes out of the DMA API and of the core
-DEFERRAL = {
-    "iommu_dma_alloc", "iommu_dma_map_phys", "iommu_dma_map_sg", "iommu_dma_init",
-    "dma_iova_try_alloc", "iommu_dma_alloc_noncontiguous",
-    "__iommu_dma_alloc_noncontiguous", "__iommu_dma_map", "iommu_deferred_attach",
-    "__iommu_group_set_domain_internal", "__iommu_device_set_domain",
-    "__iommu_attach_device", "iommu_deinit_device", "iommu_init_device",
-    "__iommu_group_remove_device", "iommu_setup_default_domain",
-}
+# The last patch of the series
+REMOVAL = HERE.parent / "patches/iommu-remove-deferred-attach.patch"
 
 
 class BenchError(Exception):
@@ -502,26 +495,32 @@ def sections(build_dir):
                     map(int, output.splitlines()[1].split()[:3])))
 
 
+# What is allocated for each device
 STRUCTS = {"drivers/iommu/iommu.o": ("device", "dev_iommu", "group_device"),
            "drivers/iommu/intel/iommu.o": ("device_domain_info",),
            "drivers/iommu/amd/iommu.o": ("iommu_dev_data",)}
+
+
+def compile_again(build_dir, name, target, change):
+    """Compile an object of a build to another place, with another command."""
+    saved = (build_dir / name).with_name(f".{pathlib.Path(name).name}.cmd")
+    command = saved.read_text(encoding="utf-8").split("\n", 1)[0].split(":=", 1)[1]
+    command = re.sub(r" -Wp,-MMD,\S+", "", command).strip()
+    command = change(re.sub(rf"(?<!\S){re.escape(name)}(?!\S)", str(target), command))
+    done = subprocess.run(command, shell=True, cwd=build_dir, check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode or not target.exists():
+        raise BenchError(f"{name} cannot be compiled again: "
+                         f"{done.stdout.decode()[-500:]}")
 
 
 def struct_sizes(build_dir, scratch):
     """Size of what is allocated for each device, from objects with debug information."""
     sizes = {}
     for name, structs in STRUCTS.items():
-        saved = (build_dir / name).with_name(f".{pathlib.Path(name).name}.cmd")
-        command = saved.read_text(encoding="utf-8").split("\n", 1)[0]
-        command = command.split(":=", 1)[1].split(";")[0].strip()
         target = scratch / "with-debug.o"
-        command = re.sub(r" -Wp,-MMD,\S+", "", command)
-        command = re.sub(rf" -o {re.escape(name)} ", f" -g -o {target} ", command)
-        done = subprocess.run(command, shell=True, cwd=build_dir, check=False,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        if done.returncode or not target.exists():
-            raise BenchError(f"{name} cannot be compiled again: "
-                             f"{done.stdout.decode()[-500:]}")
+        compile_again(build_dir, name, target,
+                      lambda command: command.split(";")[0].replace(" -c ", " -g -c "))
         dwarf = subprocess.run(["readelf", "--debug-dump=info", str(target)],
                                check=True, stdout=subprocess.PIPE,
                                stderr=subprocess.DEVNULL, text=True).stdout
@@ -535,29 +534,33 @@ def struct_sizes(build_dir, scratch):
     return sizes
 
 
-def normalised_functions(build_dir, folder):
-    """{object: {function: instructions}} without what moves when others change."""
+def normalised_functions(path):
+    """{function: instructions} of an object, without what moves when others change."""
     functions = {}
-    for path in sorted((build_dir / folder).rglob("*.o")):
-        if path.name == "built-in.o" or path.name.startswith(("vmlinux", ".")) or \
-           (path.with_suffix(".mod")).exists():
-            continue
-        name = str(path.relative_to(build_dir))
-        listing = subprocess.run(
-            ["objdump", "-dr", "--no-show-raw-insn", "-j", ".text", "-j",
-             ".init.text", "-j", ".exit.text", str(path)], check=False,
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
-        current = None
-        for line in listing.splitlines():
-            start = re.match(r"^[0-9a-f]+ <([^>]+)>:$", line)
-            if start:
-                # numbers that the compiler gives to parts and clones
-                current = functions.setdefault(name, {}).setdefault(
-                    re.sub(r"\.(isra|part|cold|constprop)\.?\d*", r".\1", start[1]),
-                    [])
-            elif current is not None and line.strip() and ":" in line:
-                current.append(normalised(line))
+    listing = subprocess.run(
+        ["objdump", "-dr", "--no-show-raw-insn", "-j", ".text", "-j", ".init.text",
+         "-j", ".exit.text", str(path)], check=False,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+    current = None
+    for line in listing.splitlines():
+        start = re.match(r"^[0-9a-f]+ <([^>]+)>:$", line)
+        if start:
+            # numbers that the compiler gives to parts and clones
+            current = functions.setdefault(
+                re.sub(r"\.(isra|part|cold|constprop)\.?\d*", r".\1", start[1]), [])
+        elif current is not None and line.strip() and ":" in line:
+            instruction = normalised(line)
+            if instruction != "nop":    # padding
+                current.append(instruction)
     return functions
+
+
+def compiled_objects(build_dir, folder):
+    """{name: path} of the objects that were compiled in a folder of a build."""
+    return {str(path.relative_to(build_dir)): path
+            for path in sorted((build_dir / folder).rglob("*.o"))
+            if path.name != "built-in.o" and not path.name.startswith(("vmlinux", "."))
+            and not path.with_suffix(".mod").exists()}
 
 
 def normalised(line):
@@ -575,33 +578,77 @@ def normalised(line):
     return text
 
 
-def without_padding(instructions):
-    return [text for text in instructions if text != "nop"]
+def different_functions(name, mine, base):
+    mine, base = (normalised_functions(path) if path else {} for path in (mine, base))
+    names = set(mine) | set(base)
+    different = {f"{name}:{function}" for function in names
+                 if mine.get(function) != base.get(function)}
+    return len(names) - len(different), different
 
 
-def compare_text(results, off, mainline):
-    ours = normalised_functions(off, "drivers/iommu")
-    theirs = normalised_functions(mainline, "drivers/iommu")
-    equal, different = 0, []
+class WithDeferral:
+    """The source of a build as it is before the last patch of the series."""
+
+    def __init__(self, build_dir, scratch):
+        self.build_dir = build_dir
+        self.source = build_dir.resolve().parent
+        self.scratch = scratch
+        self.files = scratch / "with-deferral"
+        patch = REMOVAL.read_text(encoding="utf-8")
+        for name in re.findall(r"^--- a/(\S+)", patch, re.M):
+            (self.files / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(self.source / name, self.files / name)
+        done = subprocess.run(["patch", "-s", "-R", "-p1", "-d", str(self.files)],
+                              input=patch, check=False, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if done.returncode:
+            raise BenchError(f"{REMOVAL.name} is not in {self.source}: {done.stdout}")
+
+    def object(self, name):
+        """Compile one object from it."""
+        target = self.scratch / name.replace("/", "-")
+        code = self.files / name.replace(".o", ".c")
+
+        def change(command):
+            folder = self.source / pathlib.Path(name).parent
+            command = command.replace(
+                " -nostdinc ", f" -nostdinc -I{self.files / 'include'} "
+                f"-iquote {folder} ", 1)
+            if code.exists():
+                command = re.sub(rf" \S*{re.escape(name.replace('.o', '.c'))}\b",
+                                 f" {code}", command)
+            return command
+
+        compile_again(self.build_dir, name, target, change)
+        return target
+
+
+def compare_text(results, off, mainline, scratch):
+    """Functions of the core whose code is another with the option off."""
+    ours = compiled_objects(off, "drivers/iommu")
+    theirs = compiled_objects(mainline, "drivers/iommu")
+    equal, drivers, core = 0, set(), {}
     for name in sorted(set(ours) | set(theirs)):
-        mine, base = ours.get(name, {}), theirs.get(name, {})
-        for function in sorted(set(mine) | set(base)):
-            if without_padding(mine.get(function, [])) == \
-               without_padding(base.get(function, [])):
-                equal += 1
-            else:
-                different.append(f"{name}:{function}")
-    generic = [item for item in different
-               if not item.startswith(("drivers/iommu/intel/", "drivers/iommu/amd/"))]
-    others = [item for item in generic if item.split(":")[1].split(".")[0]
-              not in DEFERRAL]
-    results.raw["text_off"] = {"equal": equal, "different": different}
-    results.add("normal kernel", "off: functions of the core that differ, without the "
-                "deferral's", len(others), 0,
-                note=f"{equal:,} are equal, {len(generic) - len(others)} had the "
-                     f"deferral; {', '.join(others)[:300]}")
+        same, different = different_functions(name, ours.get(name), theirs.get(name))
+        equal += same
+        if name.startswith(("drivers/iommu/intel/", "drivers/iommu/amd/")):
+            drivers |= different
+        elif different:
+            core[name] = different
+    # Put back, what the removal of the deferral has changed must be as it was
+    before = WithDeferral(off, scratch)
+    left = set()
+    for name in core:
+        left |= different_functions(name, before.object(name), theirs.get(name))[1]
+    removed = set().union(*core.values()) - left
+    results.raw["text_off"] = {"equal": equal, "different": sorted(left),
+                               "deferral": sorted(removed), "drivers": sorted(drivers)}
+    results.add("normal kernel", "off: functions of the core that differ, but for the "
+                "removed deferral", len(left), 0,
+                note=f"{equal:,} are equal, {len(removed)} are with the deferral put "
+                     f"back{'; ' if left else ''}{', '.join(sorted(left))[:300]}")
     results.add("normal kernel", "off: functions of the Intel and AMD drivers that "
-                "differ", len(different) - len(generic), note="take-over is in there")
+                "differ", len(drivers), note="take-over is in there")
 
 
 def run_files(results, options, work):
@@ -623,7 +670,7 @@ def run_files(results, options, work):
                     f"unmodified", more, 0, "bytes",
                     note=", ".join(f"{struct} {value}" for struct, value in
                                    structs[name].items()))
-    compare_text(results, options.off, options.mainline)
+    compare_text(results, options.off, options.mainline, work)
 
 
 # The picture

@@ -89,15 +89,16 @@ warnings()
 {
 	local source=$1 build=$1/.lint log=$OUT/build/lint.${1##*/}.$2.log dirs config
 	local make=(env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS -u KERNEL make -C "$source" ARCH=x86_64 LOCALVERSION=)
+	local options=(W=1 C=1)
 	local checks='sparse and W=1'
 
 	case $2 in
 	clang-*)
 		build=$source/.build-lint-clang
-		make+=("LLVM=-${2#clang-}" W=1)
+		make+=("LLVM=-${2#clang-}")
+		options=(W=1)
 		checks="W=1, by $2"
 		;;
-	*)	make+=(W=1 C=1) ;;
 	esac
 	make+=("O=$build")
 	config=$OUT/build/framework/.config
@@ -113,11 +114,11 @@ warnings()
 	: >"$log"
 	[ ${#dirs[@]} -gt 0 ] || return 0
 	echo "building ${dirs[*]} of $source with $checks" >&2
-	"${make[@]}" W= C= olddefconfig prepare >"$log" 2>&1 ||
+	"${make[@]}" olddefconfig prepare >"$log" 2>&1 ||
 		die "cannot prepare the build for $checks: $(tail -n 1 "$log") (log: $log)"
 	# Only what is compiled is looked at, so compile all of it.
 	(cd "$build" && find "${dirs[@]}" -name '*.o' -delete 2>/dev/null) || true
-	"${make[@]}" -k -j"$(nproc)" "${dirs[@]}" >>"$log" 2>&1 || true
+	"${make[@]}" "${options[@]}" -k -j"$(nproc)" "${dirs[@]}" >>"$log" 2>&1 || true
 	{ grep -hE '^[^ ]+:[0-9]+(:[0-9]+)?: (warning|error)|\*\*\* ' "$log" || true; } | sed 's|^\.\./||' | sort -u
 }
 

@@ -142,6 +142,7 @@ struct iommu_kdump_leaves {
 
 bool iommu_kdump_enabled(void);
 bool iommu_domain_is_inherited(const struct iommu_domain *domain);
+u32 iommu_kdump_old_id(struct device *dev);
 
 /* Memory of the crashed kernel */
 int iommu_kdump_oldmem_init(void);
@@ -182,6 +183,11 @@ static inline bool iommu_kdump_enabled(void)
 static inline bool iommu_domain_is_inherited(const struct iommu_domain *domain)
 {
 	return false;
+}
+
+static inline u32 iommu_kdump_old_id(struct device *dev)
+{
+	return 0;
 }
 
 static inline int iommu_kdump_oldmem_init(void)

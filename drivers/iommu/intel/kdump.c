@@ -488,7 +488,6 @@ int intel_iommu_inherit_tables(struct device *dev,
 		return ret;
 	if (tables->type == IOMMU_KDUMP_NONE)
 		tables->type = IOMMU_KDUMP_BLOCKED;
-	info->old_did = tables->id;
 	return 0;
 }
 

@@ -164,6 +164,26 @@ static struct iommu_kdump_dev *find_kdev(struct iommu_kdump_group *kg,
 	return NULL;
 }
 
+/**
+ * iommu_kdump_old_id() - Domain ID of what a device has inherited
+ * @dev: device whose group's mutex is held, as it is in &iommu_domain_ops.attach_dev
+ *
+ * For a driver that can no longer read it from the entry which it replaces.
+ *
+ * Context: Any.
+ *
+ * Return: &iommu_kdump_tables.id as &iommu_ops.inherit_tables has set it, 0 if
+ * nothing is inherited.
+ */
+u32 iommu_kdump_old_id(struct device *dev)
+{
+	struct iommu_kdump_group *kg = dev->iommu_group->kdump;
+	struct iommu_kdump_dev *kdev = kg ? find_kdev(kg, dev) : NULL;
+
+	return kdev && !kdev->error ? kdev->tables.id : 0;
+}
+EXPORT_SYMBOL_GPL(iommu_kdump_old_id);
+
 static void free_kdev(struct iommu_kdump_dev *kdev)
 {
 	list_del(&kdev->node);
@@ -507,14 +527,10 @@ static void reserve_kept(struct iommu_kdump_group *kg)
 	if (!kg->kept || !iommu_is_dma_domain(domain) ||
 	    !iommu_dma_iova_domain(domain))
 		return;
-	if (!iommu_dma_kdump_iova(domain)) {
-		if (iommu_kdump_reserve(domain, &kg->kept->reserved, false,
-					&bytes))
-			iommu_kdump_reserve_unknown(domain);
-		else
-			iommu_dma_kdump_iova(domain)->guessed =
-				kg->kept->guessed;
-	}
+	if (!iommu_dma_kdump_iova(domain) &&
+	    iommu_kdump_reserve(domain, &kg->kept->reserved, false,
+				kg->kept->guessed, &bytes))
+		iommu_kdump_reserve_unknown(domain);
 	iommu_kdump_free_iova(kg->kept);
 	kg->kept = NULL;
 }
@@ -737,19 +753,40 @@ void iommu_kdump_end(struct iommu_group *group)
 }
 
 /**
- * iommu_kdump_was_reset() - A function level reset has been done
- * @group: group whose mutex is held
- * @pdev: device that was reset
+ * iommu_kdump_reset_prepare() - A function level reset is about to be done
+ * @pdev: device whose group's mutex is not held
+ *
+ * The inherited translation could not be restored after the reset.
+ *
+ * Return: as iommu_kdump_take_over().
+ */
+int iommu_kdump_reset_prepare(struct pci_dev *pdev)
+{
+	struct iommu_group *group = pdev->dev.iommu_group;
+
+	if (!iommu_kdump_active() || !dev_has_iommu(&pdev->dev))
+		return 0;
+	guard(mutex)(&group->mutex);
+	return iommu_kdump_take_over(group, NULL);
+}
+
+/**
+ * iommu_kdump_reset_done() - A function level reset has been done
+ * @pdev: device whose group's mutex is not held
  *
  * The DMA of the crashed kernel has ended for this device. The caller does not
  * know if the reset has succeeded, the command register does.
  */
-void iommu_kdump_was_reset(struct iommu_group *group, struct pci_dev *pdev)
+void iommu_kdump_reset_done(struct pci_dev *pdev)
 {
-	struct iommu_kdump_group *kg = group->kdump;
-	struct iommu_kdump_dev *kdev = kg ? find_kdev(kg, &pdev->dev) : NULL;
+	struct iommu_group *group = pdev->dev.iommu_group;
+	struct iommu_kdump_dev *kdev;
 	u16 cmd;
 
+	if (!iommu_kdump_active() || !dev_has_iommu(&pdev->dev))
+		return;
+	guard(mutex)(&group->mutex);
+	kdev = group->kdump ? find_kdev(group->kdump, &pdev->dev) : NULL;
 	if (!kdev)
 		return;
 	if (pci_read_config_word(pdev, PCI_COMMAND, &cmd) ||
@@ -757,7 +794,7 @@ void iommu_kdump_was_reset(struct iommu_group *group, struct pci_dev *pdev)
 	    (cmd & (PCI_COMMAND_MASTER | PCI_COMMAND_INTX_DISABLE)))
 		return;
 	kdev->quiet = true;
-	update_release(kg);
+	update_release(group->kdump);
 }
 
 static void driver_changed(struct device *dev, bool bound)

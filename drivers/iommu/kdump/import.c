@@ -59,7 +59,7 @@
  * @domain: where they go
  * @stats: what was found
  * @ranges: IOVA ranges to reserve, merged
- * @resv: reserved regions of the group's devices
+ * @regions: reserved regions of the group's devices, in no order
  * @windows: address space that PCI devices answer to, for peer to peer DMA
  * @first: lowest IOVA that the domain translates
  * @last: highest IOVA that the domain translates
@@ -92,7 +92,7 @@ struct iommu_kdump_report {
 	struct iommu_domain *domain;
 	struct iommu_kdump_stats *stats;
 	struct iommu_kdump_ranges ranges;
-	struct list_head resv;
+	struct iommu_kdump_ranges regions;
 	struct iommu_kdump_ranges windows;
 	u64 first;
 	u64 last;
@@ -280,11 +280,11 @@ static void flush_run(struct iommu_kdump_report *report)
 static bool direct_between(struct iommu_kdump_report *report, u64 first,
 			   u64 last)
 {
-	struct iommu_resv_region *region;
+	unsigned int i;
 
-	list_for_each_entry(region, &report->resv, list) {
-		if (region->start <= last &&
-		    region->start + region->length - 1 >= first)
+	for (i = 0; i < report->regions.nr; i++) {
+		if (report->regions.r[i].first <= last &&
+		    report->regions.r[i].last >= first)
 			return true;
 	}
 	return false;
@@ -399,24 +399,23 @@ static int target(struct iommu_kdump_report *report, phys_addr_t phys,
 	return report->identity ? IOMMU_CACHE : 0;
 }
 
-/* Returns the reserved region at @iova and where it, or the gap, ends */
-static struct iommu_resv_region *resv_at(struct iommu_kdump_report *report,
-					 u64 iova, u64 *last)
+/* Is there a reserved region at @iova, and where does it, or the gap, end? */
+static bool in_region(struct iommu_kdump_report *report, u64 iova, u64 *last)
 {
-	struct iommu_resv_region *region;
+	unsigned int i;
 
 	*last = U64_MAX;
-	list_for_each_entry(region, &report->resv, list) {
-		u64 region_last = region->start + region->length - 1;
+	for (i = 0; i < report->regions.nr; i++) {
+		const struct iommu_kdump_range *r = &report->regions.r[i];
 
-		if (iova >= region->start && iova <= region_last) {
-			*last = region_last;
-			return region;
+		if (iova >= r->first && iova <= r->last) {
+			*last = r->last;
+			return true;
 		}
-		if (region->start > iova)
-			*last = min(*last, (u64)region->start - 1);
+		if (r->first > iova)
+			*last = min(*last, r->first - 1);
 	}
-	return NULL;
+	return false;
 }
 
 /*
@@ -478,11 +477,11 @@ int iommu_kdump_report_mapping(struct iommu_kdump_report *report, u64 iova,
 		return take(report, iova, phys, size, prot | IOMMU_CACHE);
 
 	while (iova <= last) {
-		struct iommu_resv_region *region;
 		u64 resv_last, step;
+		bool region;
 		int kind;
 
-		region = resv_at(report, iova, &resv_last);
+		region = in_region(report, iova, &resv_last);
 		kind = target(report, phys, &phys_last);
 		if (!region && kind == IOMMU_CACHE && !report->identity) {
 			report->plain_first = iova;
@@ -933,19 +932,40 @@ alloc_report(struct iommu_kdump_group *kg, struct iommu_domain *domain,
 	report->max_tables = old_ram_pages();
 	report->budget = iommu_kdump_table_budget();
 	report->plain_first = U64_MAX;
-	INIT_LIST_HEAD(&report->resv);
 	find_windows(report);
 	return report;
 }
 
+/* iommu_get_group_resv_regions() wants the mutex of the group, which is held */
+static int find_regions(struct iommu_kdump_report *report)
+{
+	struct group_device *gdev;
+	int ret = 0;
+
+	for_each_group_device(report->kg->group, gdev) {
+		struct iommu_resv_region *region;
+		LIST_HEAD(regions);
+
+		if (!dev_has_iommu(gdev->dev))
+			continue;
+		iommu_get_resv_regions(gdev->dev, &regions);
+		list_for_each_entry(region, &regions, list) {
+			if (!ret && region->length)
+				ret = iommu_kdump_add_range(&report->regions,
+							    region->start,
+							    region->start +
+							    region->length - 1);
+		}
+		iommu_put_resv_regions(gdev->dev, &regions);
+	}
+	return ret;
+}
+
 static void free_report(struct iommu_kdump_report *report)
 {
-	struct iommu_resv_region *region, *next;
-
 	iommu_kdump_free_ranges(&report->ranges);
+	iommu_kdump_free_ranges(&report->regions);
 	iommu_kdump_free_ranges(&report->windows);
-	list_for_each_entry_safe(region, next, &report->resv, list)
-		kfree(region);
 	kvfree(report);
 }
 
@@ -1045,7 +1065,7 @@ int iommu_kdump_import(struct iommu_kdump_group *kg,
 
 	ret = check_members(kg);
 	/* Without the regions direct mappings cannot be told from old ones */
-	err = iommu_group_get_resv_regions_locked(kg->group, &report->resv);
+	err = find_regions(report);
 	report->error = ret ?: err;
 	ret = report->error;
 
@@ -1072,7 +1092,7 @@ int iommu_kdump_import(struct iommu_kdump_group *kg,
 	}
 	merge_ranges(&report->ranges);
 	kg->stats.ranges = report->ranges.nr;
-	err = iommu_kdump_reserve(domain, &report->ranges, !ret,
+	err = iommu_kdump_reserve(domain, &report->ranges, !ret, ret,
 				  &kg->stats.reserved);
 	if (err) {
 		/* An IOVA that can be handed out must not be mapped */
@@ -1081,8 +1101,6 @@ int iommu_kdump_import(struct iommu_kdump_group *kg,
 		ret = ret ?: err;
 		/* Not one by one then: this takes less memory */
 		iommu_kdump_reserve_unknown(domain);
-	} else if (ret) {
-		iommu_dma_kdump_iova(domain)->guessed = true;
 	}
 	if (ret)
 		*reason = iommu_kdump_error_reason(ret);

@@ -185,13 +185,14 @@ bool iommu_kdump_default_domain_is_dma(struct iommu_group *group);
 void iommu_kdump_end(struct iommu_group *group);
 void iommu_kdump_keep_iova(struct iommu_group *group,
 			   struct iommu_domain *domain);
-void iommu_kdump_was_reset(struct iommu_group *group, struct pci_dev *pdev);
 void iommu_kdump_free(struct iommu_group *group);
 
 /* core.c: for status.c */
 struct iommu_group *iommu_kdump_next_group(int *id);
 
-/* core.c: called by the bus notifier, without the mutex */
+/* core.c: called without the mutex */
+int iommu_kdump_reset_prepare(struct pci_dev *pdev);
+void iommu_kdump_reset_done(struct pci_dev *pdev);
 void iommu_kdump_driver_bound(struct device *dev);
 void iommu_kdump_driver_unbound(struct device *dev);
 
@@ -217,9 +218,10 @@ int iommu_kdump_import(struct iommu_kdump_group *kg,
 		       struct iommu_domain *domain, const char **reason);
 
 /* reserve.c: called by the DMA API, in any context */
-unsigned long iommu_kdump_alloc_low(struct iova_domain *iovad,
-				    struct iommu_kdump_iova *old,
-				    unsigned long size, u64 limit);
+unsigned long iommu_kdump_alloc_iova(struct iommu_domain *domain,
+				     struct iova_domain *iovad,
+				     unsigned long size, u64 limit,
+				     struct device *dev);
 bool iommu_kdump_reclaim_iova(struct iommu_domain *domain,
 			      struct iova_domain *iovad,
 			      struct iommu_kdump_iova *old, u64 limit);
@@ -234,7 +236,7 @@ void iommu_kdump_reserve_unknown(struct iommu_domain *domain);
 void iommu_kdump_prefer_low(struct iommu_domain *domain);
 int iommu_kdump_reserve(struct iommu_domain *domain,
 			const struct iommu_kdump_ranges *ranges, bool mapped,
-			u64 *bytes);
+			bool guessed, u64 *bytes);
 void iommu_kdump_unmap_range(struct iommu_domain *domain, u64 first, u64 last);
 void iommu_kdump_release_mappings(struct iommu_domain *domain);
 unsigned int iommu_kdump_given_back(struct iommu_domain *domain);
@@ -267,6 +269,13 @@ struct iommu_kdump_iova;
 static inline bool iommu_kdump_active(void)
 {
 	return false;
+}
+
+static inline unsigned long
+iommu_kdump_alloc_iova(struct iommu_domain *domain, struct iova_domain *iovad,
+		       unsigned long size, u64 limit, struct device *dev)
+{
+	return 0;
 }
 
 static inline void iommu_kdump_free_iova(struct iommu_kdump_iova *old)
@@ -317,8 +326,12 @@ static inline void iommu_kdump_keep_iova(struct iommu_group *group,
 {
 }
 
-static inline void iommu_kdump_was_reset(struct iommu_group *group,
-					 struct pci_dev *pdev)
+static inline int iommu_kdump_reset_prepare(struct pci_dev *pdev)
+{
+	return 0;
+}
+
+static inline void iommu_kdump_reset_done(struct pci_dev *pdev)
 {
 }
 

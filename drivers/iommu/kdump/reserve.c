@@ -121,6 +121,7 @@ void iommu_kdump_unmap_range(struct iommu_domain *domain, u64 first, u64 last)
  * @domain: DMA domain whose allocator is initialised
  * @ranges: what to reserve, in ascending order
  * @mapped: old mappings are in @ranges, for iommu_kdump_release_mappings()
+ * @guessed: old DMA may be elsewhere, and not at all in @ranges
  * @bytes: incremented by what was reserved
  *
  * What is reserved by somebody else already stays theirs.
@@ -131,7 +132,7 @@ void iommu_kdump_unmap_range(struct iommu_domain *domain, u64 first, u64 last)
  */
 int iommu_kdump_reserve(struct iommu_domain *domain,
 			const struct iommu_kdump_ranges *ranges, bool mapped,
-			u64 *bytes)
+			bool guessed, u64 *bytes)
 {
 	struct iova_domain *iovad = iommu_dma_iova_domain(domain);
 	unsigned long shift = iova_shift(iovad);
@@ -145,6 +146,7 @@ int iommu_kdump_reserve(struct iommu_domain *domain,
 	spin_lock_init(&old->lock);
 	old->next_reclaim = 1;
 	old->mapped = mapped;
+	old->guessed = guessed;
 
 	for (i = 0; i < ranges->nr && !ret; i++) {
 		unsigned long pfn = ranges->r[i].first >> shift;
@@ -226,9 +228,8 @@ void iommu_kdump_reserve_unknown(struct iommu_domain *domain)
 	if (!iommu_is_dma_domain(domain) || !iommu_dma_iova_domain(domain) ||
 	    iommu_dma_kdump_iova(domain))
 		return;
-	if (!iommu_kdump_add_unknown(&ranges) &&
-	    !iommu_kdump_reserve(domain, &ranges, false, &bytes))
-		iommu_dma_kdump_iova(domain)->guessed = true;
+	if (!iommu_kdump_add_unknown(&ranges))
+		iommu_kdump_reserve(domain, &ranges, false, true, &bytes);
 	iommu_kdump_free_ranges(&ranges);
 }
 
@@ -252,29 +253,19 @@ void iommu_kdump_prefer_low(struct iommu_domain *domain)
 	if (!iommu_is_dma_domain(domain) || !iommu_dma_iova_domain(domain))
 		return;
 	if (!iommu_dma_kdump_iova(domain) &&
-	    iommu_kdump_reserve(domain, &none, false, &bytes))
+	    iommu_kdump_reserve(domain, &none, false, false, &bytes))
 		return;
 	WRITE_ONCE(iommu_dma_kdump_iova(domain)->low, true);
 }
 
-/**
- * iommu_kdump_alloc_low() - Allocate an IOVA where old DMA is unlikely to be
- * @iovad: the allocator
- * @old: old IOVAs of its domain, may be NULL
- * @size: in units of the allocator
- * @limit: highest IOVA that the device can reach
- *
- * Context: Any.
- *
- * Return: as alloc_iova_fast(); 0 if that is not asked for, or there is no room.
- */
-unsigned long iommu_kdump_alloc_low(struct iova_domain *iovad,
-				    struct iommu_kdump_iova *old,
-				    unsigned long size, u64 limit)
+/* As alloc_iova_fast(); 0 as well if low IOVAs are not asked for */
+static unsigned long alloc_low(struct iova_domain *iovad,
+			       struct iommu_kdump_iova *old,
+			       unsigned long size, u64 limit)
 {
 	unsigned long iova, flags;
 
-	if (!old || !READ_ONCE(old->low))
+	if (!READ_ONCE(old->low))
 		return 0;
 	limit = min(limit, (u64)KDUMP_LIKELY - 1);
 	iova = alloc_iova_fast(iovad, size, limit >> iova_shift(iovad), false);
@@ -351,6 +342,46 @@ bool iommu_kdump_reclaim_iova(struct iommu_domain *domain,
 		old->next_reclaim *= 2;
 	spin_unlock_irqrestore(&old->lock, flags);
 	return n;
+}
+
+/**
+ * iommu_kdump_alloc_iova() - Allocate an IOVA in a domain that keeps old ones
+ * @domain: DMA domain with old IOVAs
+ * @iovad: its allocator
+ * @size: in units of the allocator
+ * @limit: highest IOVA that @dev can reach
+ * @dev: the device
+ *
+ * A crash kernel stays away from where DMA of the crashed one may be. What it has
+ * reserved for that gives way before an allocation fails.
+ *
+ * Context: Any.
+ *
+ * Return: as alloc_iova_fast().
+ */
+unsigned long iommu_kdump_alloc_iova(struct iommu_domain *domain,
+				     struct iova_domain *iovad,
+				     unsigned long size, u64 limit,
+				     struct device *dev)
+{
+	struct iommu_kdump_iova *old = iommu_dma_kdump_iova(domain);
+	unsigned long shift = iova_shift(iovad);
+	unsigned long iova;
+
+	iova = alloc_low(iovad, old, size, limit);
+	if (iova)
+		return iova;
+	/* As in the DMA API of every kernel: 32-bit addresses first */
+	if (limit > DMA_BIT_MASK(32) && dev->iommu->pci_32bit_workaround) {
+		iova = alloc_iova_fast(iovad, size, DMA_BIT_MASK(32) >> shift,
+				       false);
+		if (iova)
+			return iova;
+	}
+	do {
+		iova = alloc_iova_fast(iovad, size, limit >> shift, true);
+	} while (!iova && iommu_kdump_reclaim_iova(domain, iovad, old, limit));
+	return iova;
 }
 
 /**
