@@ -764,7 +764,7 @@ int iommu_kdump_reset_prepare(struct pci_dev *pdev)
 {
 	struct iommu_group *group = pdev->dev.iommu_group;
 
-	if (!iommu_kdump_active() || !dev_has_iommu(&pdev->dev))
+	if (!iommu_kdump_active() || !group)
 		return 0;
 	guard(mutex)(&group->mutex);
 	return iommu_kdump_take_over(group, NULL);
@@ -783,7 +783,7 @@ void iommu_kdump_reset_done(struct pci_dev *pdev)
 	struct iommu_kdump_dev *kdev;
 	u16 cmd;
 
-	if (!iommu_kdump_active() || !dev_has_iommu(&pdev->dev))
+	if (!iommu_kdump_active() || !group)
 		return;
 	guard(mutex)(&group->mutex);
 	kdev = group->kdump ? find_kdev(group->kdump, &pdev->dev) : NULL;

@@ -946,8 +946,6 @@ static int find_regions(struct iommu_kdump_report *report)
 		struct iommu_resv_region *region;
 		LIST_HEAD(regions);
 
-		if (!dev_has_iommu(gdev->dev))
-			continue;
 		iommu_get_resv_regions(gdev->dev, &regions);
 		list_for_each_entry(region, &regions, list) {
 			if (!ret && region->length)
