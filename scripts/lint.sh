@@ -149,7 +149,7 @@ headers()
 	flags=$(sed -n 's/^savedcmd_[^=]* := *gcc //p' "$build/drivers/iommu/kdump/.core.o.cmd" |
 		sed -E 's/ -o [^ ]+ .*//; s/ -Wp,-MMD,[^ ]+//')
 	[ -n "$flags" ] || die "drivers/iommu/kdump/core.o has not been built: see $OUT/build/lint.linux.gcc.log"
-	of '\.h$' "${new[@]}" | grep -vE '/(iommu_pt_foreign|kunit_iommu_foreign)\.h$' | while read -r header; do
+	of '\.h$' "${new[@]}" | while read -r header; do
 		echo "#include \"$tree/$header\"" >"$probe"
 		# shellcheck disable=SC2086
 		(cd "$build" && eval "gcc $flags -fsyntax-only $(printf %q "$probe")") 2>&1 |
