@@ -153,12 +153,14 @@ static void block(struct iommu_kdump_group *kg, const char *reason)
 		kg->group->id, reason);
 }
 
-static struct iommu_kdump_dev *find_kdev(struct iommu_kdump_group *kg,
+static struct iommu_kdump_dev *find_kdev(struct iommu_group *group,
 					 struct device *dev)
 {
 	struct iommu_kdump_dev *kdev;
 
-	list_for_each_entry(kdev, &kg->devs, node)
+	if (!group->kdump)
+		return NULL;
+	list_for_each_entry(kdev, &group->kdump->devs, node)
 		if (kdev->dev == dev)
 			return kdev;
 	return NULL;
@@ -177,8 +179,7 @@ static struct iommu_kdump_dev *find_kdev(struct iommu_kdump_group *kg,
  */
 u32 iommu_kdump_old_id(struct device *dev)
 {
-	struct iommu_kdump_group *kg = dev->iommu_group->kdump;
-	struct iommu_kdump_dev *kdev = kg ? find_kdev(kg, dev) : NULL;
+	struct iommu_kdump_dev *kdev = find_kdev(dev->iommu_group, dev);
 
 	return kdev && !kdev->error ? kdev->tables.id : 0;
 }
@@ -395,7 +396,7 @@ void iommu_kdump_leave(struct iommu_group *group, struct device *dev)
 	if (!kg)
 		return;
 
-	kdev = find_kdev(kg, dev);
+	kdev = find_kdev(group, dev);
 	if (kdev)
 		free_kdev(kdev);
 	if (!list_empty(&group->devices)) {
@@ -786,7 +787,7 @@ void iommu_kdump_reset_done(struct pci_dev *pdev)
 	if (!iommu_kdump_active() || !group)
 		return;
 	guard(mutex)(&group->mutex);
-	kdev = group->kdump ? find_kdev(group->kdump, &pdev->dev) : NULL;
+	kdev = find_kdev(group, &pdev->dev);
 	if (!kdev)
 		return;
 	if (pci_read_config_word(pdev, PCI_COMMAND, &cmd) ||
@@ -809,7 +810,7 @@ static void driver_changed(struct device *dev, bool bound)
 		return;
 
 	mutex_lock(&group->mutex);
-	kdev = group->kdump ? find_kdev(group->kdump, dev) : NULL;
+	kdev = find_kdev(group, dev);
 	if (kdev) {
 		/* A driver that lets go of its device has stopped it before */
 		if (!bound && kdev->bound)
