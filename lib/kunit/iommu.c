@@ -40,10 +40,10 @@
 #include "iommu-priv.h"
 
 /* Second stage of VT-d, as hardware reads it */
-#define PTE_READ	BIT_ULL(0)
-#define PTE_WRITE	BIT_ULL(1)
-#define PTE_LARGE	BIT_ULL(7)
-#define PTE_ADDR	GENMASK_ULL(51, 12)
+#define HW_READ		BIT_ULL(0)
+#define HW_WRITE	BIT_ULL(1)
+#define HW_LARGE	BIT_ULL(7)
+#define HW_ADDR		GENMASK_ULL(51, 12)
 
 /* Host table of the AMD IOMMU */
 #define AMDV1_PRESENT		BIT_ULL(0)
@@ -53,8 +53,8 @@
 /* The size is in the address */
 #define AMDV1_LARGE		7
 
-#define LEVELS		4
-#define VA_BITS		48
+#define HW_LEVELS	4
+#define HW_VA_BITS	48
 
 /* What no driver knows */
 #define CLIENT_VENDOR	PCI_VENDOR_ID_REDHAT
@@ -231,7 +231,7 @@ static int hw_walk_vtdss(struct kunit_iommu *iommu,
 	const u64 *ptes;
 	u64 pte;
 
-	*prot = PTE_READ | PTE_WRITE;
+	*prot = HW_READ | HW_WRITE;
 	if (level < 3 || level > 5 || iova >> (PAGE_SHIFT + 9 * level))
 		return -EFAULT;
 	while (level--) {
@@ -245,14 +245,14 @@ static int hw_walk_vtdss(struct kunit_iommu *iommu,
 		*prot &= pte;
 		if (!*prot)
 			return -EFAULT;
-		if (!level || (pte & PTE_LARGE)) {
+		if (!level || (pte & HW_LARGE)) {
 			u64 mask = BIT_ULL(shift) - 1;
 
-			*pfn = ((pte & PTE_ADDR & ~mask) | (iova & mask)) >>
+			*pfn = ((pte & HW_ADDR & ~mask) | (iova & mask)) >>
 			       PAGE_SHIFT;
 			return 0;
 		}
-		table = pte & PTE_ADDR;
+		table = pte & HW_ADDR;
 	}
 	return -EFAULT;
 }
@@ -266,7 +266,7 @@ static int hw_walk_amdv1(struct kunit_iommu *iommu,
 	const u64 *ptes;
 	u64 pte, mask;
 
-	*prot = PTE_READ | PTE_WRITE;
+	*prot = HW_READ | HW_WRITE;
 	if (level < 3 || level > 5 || iova >> (PAGE_SHIFT + 9 * level))
 		return -EFAULT;
 	while (level--) {
@@ -279,9 +279,9 @@ static int hw_walk_amdv1(struct kunit_iommu *iommu,
 		if (!(pte & AMDV1_PRESENT))
 			return -EFAULT;
 		if (!(pte & AMDV1_READ))
-			*prot &= ~PTE_READ;
+			*prot &= ~HW_READ;
 		if (!(pte & AMDV1_WRITE))
-			*prot &= ~PTE_WRITE;
+			*prot &= ~HW_WRITE;
 		if (!*prot)
 			return -EFAULT;
 
@@ -290,9 +290,9 @@ static int hw_walk_amdv1(struct kunit_iommu *iommu,
 			/* As many ones as it takes to double 4K, less one */
 			if (next)
 				shift = PAGE_SHIFT + 1 +
-					ffz((pte & PTE_ADDR) >> PAGE_SHIFT);
+					ffz((pte & HW_ADDR) >> PAGE_SHIFT);
 			mask = BIT_ULL(shift) - 1;
-			*pfn = ((pte & PTE_ADDR & ~mask) | (iova & mask)) >>
+			*pfn = ((pte & HW_ADDR & ~mask) | (iova & mask)) >>
 			       PAGE_SHIFT;
 			return 0;
 		}
@@ -302,7 +302,7 @@ static int hw_walk_amdv1(struct kunit_iommu *iommu,
 		if (next > level || (iova & mask))
 			return -EFAULT;
 		level = next;
-		table = pte & PTE_ADDR;
+		table = pte & HW_ADDR;
 	}
 	return -EFAULT;
 }
@@ -345,7 +345,7 @@ int kunit_iommu_dma(struct kunit_iommu *iommu, u32 rid, dma_addr_t iova,
 		    bool write, phys_addr_t *phys)
 {
 	u64 iova_pfn = iova >> PAGE_SHIFT;
-	u64 want = write ? PTE_WRITE : PTE_READ;
+	u64 want = write ? HW_WRITE : HW_READ;
 	struct kunit_iommu_entry *context;
 	struct iotlb_entry *cached;
 	u64 pfn, prot;
@@ -677,17 +677,17 @@ static int init_table(struct kunit_iommu *iommu,
 		      struct kunit_iommu_domain *kdomain)
 {
 	struct pt_iommu_cfg common = {
-		.hw_max_vasz_lg2 = VA_BITS,
+		.hw_max_vasz_lg2 = HW_VA_BITS,
 		.hw_max_oasz_lg2 = 52,
 		.features = BIT(PT_FEAT_FLUSH_RANGE),
 	};
 	struct pt_iommu_vtdss_cfg vtdss = {
 		.common = common,
-		.top_level = LEVELS - 1,
+		.top_level = HW_LEVELS - 1,
 	};
 	struct pt_iommu_amdv1_cfg amdv1 = {
 		.common = common,
-		.starting_level = LEVELS - 2,
+		.starting_level = HW_LEVELS - 2,
 	};
 
 	spin_lock_init(&kdomain->top_lock);
