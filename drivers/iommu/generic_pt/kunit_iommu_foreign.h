@@ -417,7 +417,7 @@ enum corrupt_bit {
 };
 
 #if defined(__GENERIC_PT_FMT_VTDSS_H)
-#define CORRUPT_ADDRESS_SHIFT	0
+#define CORRUPT_ADDRESS_BIT	12
 
 /* VT-d specification, section 9.8 */
 static enum corrupt_bit corrupt_bit(unsigned int level, bool leaf,
@@ -439,7 +439,7 @@ static enum corrupt_bit corrupt_bit(unsigned int level, bool leaf,
 	}
 }
 #elif defined(__GENERIC_PT_FMT_X86_64_H)
-#define CORRUPT_ADDRESS_SHIFT	0
+#define CORRUPT_ADDRESS_BIT	12
 
 /* AMD64 Architecture Programmer's Manual, volume 2, section 5.4 */
 static enum corrupt_bit corrupt_bit(unsigned int level, bool leaf,
@@ -463,7 +463,7 @@ static enum corrupt_bit corrupt_bit(unsigned int level, bool leaf,
 	}
 }
 #elif defined(__GENERIC_PT_FMT_AMDV1_H)
-#define CORRUPT_ADDRESS_SHIFT	0
+#define CORRUPT_ADDRESS_BIT	12
 
 /* AMD I/O Virtualization Technology specification, section 2.2.3 */
 static enum corrupt_bit corrupt_bit(unsigned int level, bool leaf,
@@ -490,7 +490,7 @@ static enum corrupt_bit corrupt_bit(unsigned int level, bool leaf,
 	}
 }
 #elif defined(__GENERIC_PT_FMT_RISCV_H)
-#define CORRUPT_ADDRESS_SHIFT	2
+#define CORRUPT_ADDRESS_BIT	10
 
 /* RISC-V privileged architecture, sections "Sv32" to "Sv57", Svnapot, Svpbmt */
 static enum corrupt_bit corrupt_bit(unsigned int level, bool leaf,
@@ -526,6 +526,18 @@ static enum corrupt_bit corrupt_bit(unsigned int level, bool leaf,
 #else
 #error "This format has no table of what its bits mean"
 #endif
+
+/* How an entry says an address, from CORRUPT_ADDRESS_BIT on, and the reverse */
+static u64 corrupt_field(u64 address)
+{
+	return log2_div_t(u64, address, PT_GRANULE_LG2SZ)
+	       << CORRUPT_ADDRESS_BIT;
+}
+
+static u64 corrupt_address(u64 field)
+{
+	return log2_div_t(u64, field, CORRUPT_ADDRESS_BIT) << PT_GRANULE_LG2SZ;
+}
 
 static unsigned int leaves_per_table(struct kunit *test);
 static u64 leaves_va(struct kunit *test);
@@ -705,7 +717,7 @@ static void corrupt_judge_bit(unsigned int level, bool leaf,
 	/* Another table of the same chain is found again */
 	if (what == CORRUPT_ADDRESS && !leaf) {
 		oa = corrupt.pages[corrupt.nr_pages - level] ^
-		     BIT_ULL(bit + CORRUPT_ADDRESS_SHIFT);
+		     corrupt_address(BIT_ULL(bit));
 		for (i = 0; i < corrupt.nr_pages; i++)
 			if (corrupt.pages[i] == oa)
 				return;
@@ -729,7 +741,7 @@ static void corrupt_judge_bit(unsigned int level, bool leaf,
 				ret = -EUCLEAN;
 				break;
 			}
-			oa = want[nr].oa ^ BIT_ULL(bit + CORRUPT_ADDRESS_SHIFT);
+			oa = want[nr].oa ^ corrupt_address(BIT_ULL(bit));
 			want[nr].oa = oa;
 			if (oalog2_div((pt_oaddr_t)oa,
 				       priv->common->max_oasz_lg2) ||
@@ -813,19 +825,10 @@ static bool corrupt_bits(u64 *entry, unsigned int level, bool leaf,
 	return true;
 }
 
-/* An entry like @good that points to @pa, as far as the format can say it */
+/* An entry like @good, which points to @old_pa, that points to @pa */
 static u64 corrupt_pointer(u64 good, phys_addr_t old_pa, phys_addr_t pa)
 {
-	unsigned int shift;
-
-	/* Where is the address in the entry? */
-	for (shift = 0; shift < PAGE_SHIFT; shift++) {
-		u64 field = (old_pa & PAGE_MASK) >> shift;
-
-		if ((good & field) == field && field)
-			return (good & ~field) | (pa >> shift);
-	}
-	return good;
+	return (good & ~corrupt_field(old_pa)) | corrupt_field(pa);
 }
 
 static void test_foreign_corrupt(struct kunit *test)
