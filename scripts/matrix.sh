@@ -154,8 +154,13 @@ build_row()
 
 	# Symbols, for the look at all of them.
 	objects_of "$build" | (cd "$build" && xargs -r "${nm}" -A 2>/dev/null) >"$build/symbols" || true
-	sed -nE 's/^[^ ]*:[0-9a-f]+ [TDBRVW] (.*)/\1/p' "$build/symbols" | sort -u >"$build/defined"
+	# llvm-nm has a space behind the colon.
+	sed -nE 's/^[^ ]*: ?[0-9a-f]+ [TDBRVW] (.*)/\1/p' "$build/symbols" | sort -u >"$build/defined"
 	sed -nE 's/^[^ ]*: +U (.*)/\1/p' "$build/symbols" | sort -u >"$build/undefined"
+	if ! [ -s "$build/defined" ] || ! [ -s "$build/undefined" ]; then
+		why="$nm shows no symbols: see $build/symbols"
+		return
+	fi
 	state=ok
 	why=
 }
