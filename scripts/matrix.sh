@@ -152,11 +152,10 @@ build_row()
 		return
 	fi
 
-	# Symbols, for the look at all of them.
-	objects_of "$build" | (cd "$build" && xargs -r "${nm}" -A 2>/dev/null) >"$build/symbols" || true
-	# llvm-nm has a space behind the colon.
-	sed -nE 's/^[^ ]*: ?[0-9a-f]+ [TDBRVW] (.*)/\1/p' "$build/symbols" | sort -u >"$build/defined"
-	sed -nE 's/^[^ ]*: +U (.*)/\1/p' "$build/symbols" | sort -u >"$build/undefined"
+	# Symbols, for the look at all of them, in the format that binutils and LLVM share.
+	objects_of "$build" | (cd "$build" && xargs -r "${nm}" -A -P 2>&1) >"$build/symbols" || true
+	sed -nE 's/^[^ ]*: ([^ ]+) [TDBRVW] .*/\1/p' "$build/symbols" | sort -u >"$build/defined"
+	sed -nE 's/^[^ ]*: ([^ ]+) U .*/\1/p' "$build/symbols" | sort -u >"$build/undefined"
 	if ! [ -s "$build/defined" ] || ! [ -s "$build/undefined" ]; then
 		why="$nm shows no symbols: see $build/symbols"
 		return
