@@ -276,6 +276,10 @@ class Session:
         (folder / OWNER).unlink(missing_ok=True)
         os.replace(folder, keep)
         self.say(f"console and trace of the failure: {keep}")
+        # of a build machine nothing may be left but what is printed
+        words = (keep / "qemu.stderr").read_text("utf-8", "replace").splitlines()
+        for line in words[:3]:
+            self.say(f"QEMU then: {line}")
 
     def _append(self, result):
         line = json.dumps(result).encode("ascii") + b"\n"
