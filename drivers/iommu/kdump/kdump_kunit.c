@@ -4040,11 +4040,6 @@ static void test_sequences_three_aliased(struct kunit *test)
 	sequences(test, setup);
 }
 
-#define SEQ_CASE(test, gen)					\
-	KUNIT_CASE_PARAM_ATTR(test, gen,			\
-			      ((struct kunit_attributes){	\
-				      .speed = KUNIT_SPEED_SLOW }))
-
 static struct kunit_case kdump_transition_cases[] = {
 	KUNIT_CASE_PARAM(test_no_crash, machine_gen_params),
 	KUNIT_CASE_PARAM(test_none_nothing_inherited, machine_gen_params),
@@ -4124,6 +4119,21 @@ static struct kunit_case kdump_transition_cases[] = {
 	KUNIT_CASE_PARAM(test_reset_failed, pci_machine_gen_params),
 	KUNIT_CASE_PARAM(test_reset_carrying, pci_machine_gen_params),
 	KUNIT_CASE_PARAM(test_function_level_reset, pci_machine_gen_params),
+	{}
+};
+
+static struct kunit_suite kdump_transition_suite = {
+	.name = "iommu_kdump",
+	.test_cases = kdump_transition_cases,
+};
+
+#define SEQ_CASE(test, gen)					\
+	KUNIT_CASE_PARAM_ATTR(test, gen,			\
+			      ((struct kunit_attributes){	\
+				      .speed = KUNIT_SPEED_SLOW }))
+
+/* As long as everything else together: a suite that can be left out, or run beside */
+static struct kunit_case kdump_sequence_cases[] = {
 	SEQ_CASE(test_sequences_one_device, machine_gen_params),
 	SEQ_CASE(test_sequences_two_devices, machine_gen_params),
 	SEQ_CASE(test_sequences_two_aliased, machine_gen_params),
@@ -4133,9 +4143,9 @@ static struct kunit_case kdump_transition_cases[] = {
 	{}
 };
 
-static struct kunit_suite kdump_transition_suite = {
-	.name = "iommu_kdump",
-	.test_cases = kdump_transition_cases,
+static struct kunit_suite kdump_sequence_suite = {
+	.name = "iommu_kdump_sequences",
+	.test_cases = kdump_sequence_cases,
 };
 
 static struct kunit_case __refdata kdump_param_cases[] = {
@@ -4151,5 +4161,5 @@ static struct kunit_suite kdump_param_suite = {
 	.test_cases = kdump_param_cases,
 };
 
-kunit_test_suite(kdump_transition_suite);
+kunit_test_suites(&kdump_transition_suite, &kdump_sequence_suite);
 kunit_test_init_section_suite(kdump_param_suite);
