@@ -6,6 +6,7 @@ Prints TAP. Every test gets a repository and a kernel tree of its own, in a
 temporary directory. Names of tests may be given to run only these.
 """
 
+import concurrent.futures
 import os
 import shutil
 import signal
@@ -622,24 +623,31 @@ def test_series_in_steps(w):
     assert "new file mode 100755" in mails[2].read_text()
 
 
+def run(name):
+    """One test in a world of its own; ok or not, and its lines of TAP."""
+    with tempfile.TemporaryDirectory(prefix="test-tree.") as root:
+        try:
+            skip = globals()[name](World(root))
+            return True, "", f" # SKIP {skip}" if skip else ""
+        except (AssertionError, OSError, subprocess.CalledProcessError) as error:
+            lines = f"{type(error).__name__}: {error}".splitlines()
+            return False, "".join(f"# {line}\n" for line in lines), ""
+
+
 def main():
-    tests = [(n, f) for n, f in globals().items() if n.startswith("test_")]
+    tests = [name for name in globals() if name.startswith("test_")]
     if sys.argv[1:]:
-        tests = [(n, f) for n, f in tests if n in sys.argv[1:]]
+        tests = [name for name in tests if name in sys.argv[1:]]
     failed = 0
     print("TAP version 13")
     print(f"1..{len(tests)}", flush=True)
-    for number, (name, test) in enumerate(tests, 1):
-        title = f"{number} {name.removeprefix('test_')}"
-        with tempfile.TemporaryDirectory(prefix="test-tree.") as root:
-            try:
-                skip = test(World(root))
-                print(f"ok {title}" + (f" # SKIP {skip}" if skip else ""), flush=True)
-            except (AssertionError, OSError, subprocess.CalledProcessError) as error:
-                failed += 1
-                for line in f"{type(error).__name__}: {error}".splitlines():
-                    print(f"# {line}")
-                print(f"not ok {title}", flush=True)
+    # most of each is a program that is waited for
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for number, (name, result) in enumerate(zip(tests, pool.map(run, tests)), 1):
+            good, why, skip = result
+            failed += not good
+            print(f"{why}{'' if good else 'not '}ok {number} "
+                  f"{name.removeprefix('test_')}{skip}", flush=True)
     return 1 if failed else 0
 
 
