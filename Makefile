@@ -31,7 +31,7 @@ help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## ./ { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo '  LINUX=dir, LINUX_TARBALL=file    "make tree" takes its kernel source from there'
-	@echo '  FILTER=glob                      "make kunit" runs only these tests'
+	@echo '  FILTER="glob ..."                "make kunit" runs only these tests'
 	@echo '  PATCH=name [FILES="file ..."]    "make pull" puts edits into this patch'
 	@echo '  FORCE=1                          go on where a target has refused to'
 

@@ -3,7 +3,8 @@
 #
 # kunit.sh: build the KUnit kernel of out/linux, run its tests, count the results.
 #
-#   FILTER=glob   only the suites, or suite.test, that match
+#   FILTER=glob   only the suites, or suite.test, that match; of several, with spaces
+#                 between them, each gets a machine, and all run at the same time
 #   ARGS="..."    more for the kernel's command line
 #   KUNIT_TIMEOUT seconds until a run counts as hung (1800)
 #   FAST=1        without the sanitizer and the lock checker, for many runs
@@ -54,7 +55,26 @@ objects()
 
 tests()
 {
-	echo "$(grep -cE '^ {4,}(not )?ok ' "$log" || true) tests"
+	echo "$(cat "${logs[@]}" | grep -cE '^ {4,}(not )?ok ' || true) tests"
+}
+
+# boot FILTER LOG: run tests on the same machine that kunit.py makes, but for the
+# accelerator
+boot()
+{
+	local cmdline="console=ttyS0 kunit.enable=1 kunit_shutdown=reboot panic=-1"
+
+	[ -z "$1" ] || cmdline+=" kunit.filter_glob=$1"
+	[ -z "$args" ] || cmdline+=" $args"
+	exec timeout "$timeout" qemu-system-x86_64 -nodefaults -m 1024 -no-reboot -nographic \
+		-accel tcg -bios qboot.rom -serial stdio -kernel "$build/arch/x86/boot/bzImage" \
+		-append "$cmdline" </dev/null >"$2" 2>&1
+}
+
+# A run that is interrupted ends its machines.
+stop_machines()
+{
+	[ ${#machines[@]} -eq 0 ] || kill "${machines[@]}" 2>/dev/null || true
 }
 
 mkdir -p "$build"
@@ -81,49 +101,64 @@ if ! watch $! "KUnit kernel" objects; then
 fi
 echo "KUnit kernel: built in $(elapsed "$start")"
 
-# The same machine that kunit.py makes, but for the accelerator.
-cmdline="console=ttyS0 kunit.enable=1 kunit_shutdown=reboot panic=-1"
-[ -z "$filter" ] || cmdline+=" kunit.filter_glob=$filter"
-[ -z "$args" ] || cmdline+=" $args"
+read -ra filters <<<"$filter"
+[ ${#filters[@]} -gt 0 ] || filters=('')
+machines=()
+trap stop_machines EXIT
+trap 'exit 130' INT TERM HUP
 start=$SECONDS
-: >"$log"
-timeout "$timeout" qemu-system-x86_64 -nodefaults -m 1024 -no-reboot -nographic -accel tcg \
-	-bios qboot.rom -serial stdio -kernel "$build/arch/x86/boot/bzImage" -append "$cmdline" \
-	</dev/null >"$log" 2>&1 &
+rm -f "$build"/test.*.log
+logs=()
+for i in "${!filters[@]}"; do
+	logs[i]=$build/test.$i.log
+	: >"${logs[i]}"
+	boot "${filters[i]}" "${logs[i]}" &
+	machines[i]=$!
+done
 hung=0
-watch $! "KUnit" tests || hung=$?
+for machine in "${machines[@]}"; do
+	status=0
+	watch "$machine" "KUnit" tests || status=$?
+	((status != 124)) || hung=1
+done
+machines=()
+cat "${logs[@]}" >"$log"
 echo "KUnit: ran for $(elapsed "$start")"
 
-verdict=0
-"${kunit[@]}" parse "$log" >"$build/summary.log" 2>&1 || verdict=$?
-cat "$build/summary.log"
-
+# count WORD...: the sum of what one run's summary says
 count()
 {
 	local n=0 word value
 
 	for word in "$@"; do
-		value=$(sed -n "s/.*Testing complete\..*[ ,]$word: \([0-9]*\).*/\1/p" "$build/summary.log" | tail -n 1)
+		value=$(sed -n "s/.*Testing complete\..*[ ,]$word: \([0-9]*\).*/\1/p" "$build/summary" | tail -n 1)
 		n=$((n + ${value:-0}))
 	done
 	echo "$n"
 }
 
-passed=$(count passed)
-failed=$(count failed crashed errors)
-skipped=$(count skipped)
+verdict=0 passed=0 failed=0 skipped=0
+: >"$build/summary.log"
+for i in "${!filters[@]}"; do
+	"${kunit[@]}" parse "${logs[i]}" >"$build/summary" 2>&1 || verdict=1
+	cat "$build/summary"
+	cat "$build/summary" >>"$build/summary.log"
+	passed=$((passed + $(count passed)))
+	failed=$((failed + $(count failed crashed errors)))
+	skipped=$((skipped + $(count skipped)))
+	if (($(count passed) == 0)); then
+		echo "error: nothing was run${filters[i]:+ of ${filters[i]}}: see ${logs[i]}" >&2
+		verdict=1
+	fi
+done
 
 # What the tests did not ask about: sanitizer and lock checker speak for themselves.
 if grep -E -m 1 'KASAN: |WARNING: (possible|suspicious|inconsistent|bad unlock|held lock)|BUG: |Oops: |Kernel panic' "$log"; then
 	echo "error: the kernel complained while the tests ran: see $log" >&2
 	verdict=1
 fi
-if ((hung == 124)); then
-	echo "error: no end after $timeout seconds: see the last lines of $log" >&2
-	verdict=1
-fi
-if ((passed == 0)); then
-	echo "error: nothing was run: see $log" >&2
+if ((hung)); then
+	echo "error: no end after $timeout seconds: see the last lines of ${logs[*]}" >&2
 	verdict=1
 fi
 # The tests say how many corrupted tables they have made.
