@@ -60,6 +60,8 @@ checkpatch()
 	{ perl scripts/checkpatch.pl --strict --terse --show-types --no-summary --showfile \
 		"$OUT"/series/0*[1-9]-*.patch "$OUT"/series/0*[1-9]0-*.patch || true; } |
 		sed -E "s|^$OUT/||; s/^([^:]+:[0-9]+: [A-Z]+):([A-Z_0-9]+): /\1: type:\2: /" | sort -u
+	# what it has learned of the tree, which has to stay what the series makes of it
+	rm -f .checkpatch-camelcase.*
 	popd >/dev/null
 }
 

@@ -180,7 +180,8 @@ class Machine:
                 self._watch(child, on_line, log, deadline)
                 status = child.wait(max(1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                raise Broken(self._timeout_text(timeout)) from None
+                raise Broken(f"{self._timeout_text(timeout)}; "
+                             f"{self._processors()}") from None
             finally:
                 processes.end(child)
                 try:
@@ -232,6 +233,18 @@ class Machine:
     def _timeout_text(self, timeout):
         last = self.console[-1][1] if self.console else "nothing"
         return f"no end within {timeout} seconds; last line: {last}"
+
+    def _processors(self):
+        """Where they are in a machine that has come to no end: System.map tells more."""
+        try:
+            text = self.monitor.command("human-monitor-command",
+                                        **{"command-line": "info registers -a"})
+        except Broken as error:
+            return str(error)
+        (self.folder / "registers").write_text(text, encoding="utf-8")
+        found = re.findall(r"RIP=([0-9a-f]+).*?HLT=([01])", text, re.DOTALL)
+        return "processors at " + ", ".join(
+            at + (" (halted)" if halted == "1" else "") for at, halted in found)
 
     def _judge_end(self, status, errors):
         text = errors.read_text(encoding="utf-8", errors="replace")
