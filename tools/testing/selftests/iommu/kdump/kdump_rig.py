@@ -277,9 +277,10 @@ class Session:
         os.replace(folder, keep)
         self.say(f"console and trace of the failure: {keep}")
         # of a build machine nothing may be left but what is printed
-        words = (keep / "qemu.stderr").read_text("utf-8", "replace").splitlines()
-        for line in words[:3]:
-            self.say(f"QEMU then: {line}")
+        words = keep / "qemu.stderr"
+        if words.exists():          # not if QEMU was never started
+            for line in words.read_text("utf-8", "replace").splitlines()[:3]:
+                self.say(f"QEMU then: {line}")
 
     def _append(self, result):
         line = json.dumps(result).encode("ascii") + b"\n"

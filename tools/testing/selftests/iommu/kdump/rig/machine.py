@@ -76,9 +76,11 @@ class Monitor:
 
     def read_register(self, address):
         """A register of 64 bits, at a guest physical address."""
-        text = self.command("human-monitor-command",
-                            **{"command-line": f"xp /1gx {address:#x}"})
-        return int(text.split(":")[1], 16)
+        return int(self.print(f"xp /1gx {address:#x}").split(":")[1], 16)
+
+    def print(self, line):
+        """What QEMU's monitor for people answers to a line."""
+        return self.command("human-monitor-command", **{"command-line": line})
 
     def command(self, name, **arguments):
         """What QEMU answers; Broken if it refuses."""
@@ -237,8 +239,7 @@ class Machine:
     def _processors(self):
         """Where they are in a machine that has come to no end: System.map tells more."""
         try:
-            text = self.monitor.command("human-monitor-command",
-                                        **{"command-line": "info registers -a"})
+            text = self.monitor.print("info registers -a")
         except Broken as error:
             return str(error)
         (self.folder / "registers").write_text(text, encoding="utf-8")
