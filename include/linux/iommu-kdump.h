@@ -13,11 +13,14 @@
 
 #include <linux/err.h>
 #include <linux/types.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 
 struct device;
 struct ida;
 struct iommu_domain;
+struct iommu_kdump_entries;
+struct iommu_kdump_range;
 struct iommu_kdump_report;
 
 /**
@@ -36,82 +39,80 @@ enum iommu_kdump_type {
 };
 
 /**
- * struct iommu_kdump_tables - what hardware uses for the DMA of one device
+ * struct iommu_kdump_tables - what an entry of the crashed kernel leads to
  * @type: kind of translation
  * @format: page table format, a number private to the IOMMU driver
  * @levels: levels of the page table, 1 is a table of leaves only
  * @id: domain ID or ASID that tags what hardware caches of this translation
  * @root: physical address of the top table. The driver has checked that all of
  *        it is memory of the crashed kernel, see iommu_kdump_is_old_ram().
- * @not_live: the IOMMU does not translate yet, what is described here is what
- *            happens to the DMA of the device without it. The core moves the
- *            group to a domain before the IOMMU is switched on.
  *
- * Filled in by &iommu_ops.inherit_tables. Two devices of a group that are
- * described by the same @type, @format, @levels and @root share one
- * translation, which is walked once.
+ * Filled in by &iommu_ops.inherit_tables. Entries that are described by the same
+ * @type, @format, @levels and @root share one translation, which is walked once.
  */
 struct iommu_kdump_tables {
 	enum iommu_kdump_type type;
 	u8 format;
 	u8 levels;
-	bool not_live;
 	u32 id;
 	phys_addr_t root;
 };
 
 /**
- * iommu_kdump_same_tables() - Do two descriptions mean one translation?
- * @a: as filled in by &iommu_ops.inherit_tables
- * @b: another one
- *
- * Return: true if hardware does the same with the DMA of both.
- */
-static inline bool iommu_kdump_same_tables(const struct iommu_kdump_tables *a,
-					   const struct iommu_kdump_tables *b)
-{
-	if (a->type != b->type)
-		return false;
-	return a->type != IOMMU_KDUMP_PAGING ||
-	       (a->root == b->root && a->levels == b->levels &&
-		a->format == b->format);
-}
-
-/**
- * iommu_kdump_add_tables() - Another requester ID of the same device
- * @tables: what its other requester IDs lead to, IOMMU_KDUMP_NONE before the first
- * @one: what this one leads to
- *
- * For &iommu_ops.inherit_tables of drivers whose devices have several.
- *
- * Return: 0, -EUCLEAN if one device has two translations, which no kernel sets up.
- */
-static inline int iommu_kdump_add_tables(struct iommu_kdump_tables *tables,
-					 const struct iommu_kdump_tables *one)
-{
-	if (tables->type == IOMMU_KDUMP_NONE)
-		*tables = *one;
-	return iommu_kdump_same_tables(tables, one) ? 0 : -EUCLEAN;
-}
-
-/**
  * struct iommu_kdump_ids - domain IDs (or ASIDs) of the crashed kernel
  * @ida: the allocator that they are kept from
+ * @first: lowest ID that it hands out
+ * @last: highest ID that it hands out
  * @users: number of old entries that lead to an ID, by ID
  */
 struct iommu_kdump_ids {
 	struct ida *ida;
+	u32 first;
+	u32 last;
 	struct xarray users;
 };
 
 /**
- * struct iommu_kdump_refused - requester IDs whose old entries were refused
- * @rids: bitmap of them, NULL if there is none
- * @all: all of them, or there was no memory to tell which
+ * struct iommu_kdump_entry_ops - what the core cannot do with an entry
+ * @own_id: Optional. An ID of a device that the core does not know: it is in no
+ *          fwspec and is no PCI alias of the device. May return one that it does
+ *          know. Called as soon as the driver data of the device is set up.
+ * @silence: The device with this ID keeps faulting: let it fault without being
+ *           reported, whatever kind of event it is, until its entry is replaced.
+ *           May sleep. May find that no such entry exists.
  */
-struct iommu_kdump_refused {
-	unsigned long *rids;
-	bool all;
+struct iommu_kdump_entry_ops {
+	u32 (*own_id)(struct device *dev);
+	void (*silence)(struct iommu_kdump_entries *entries, u32 id);
+};
+
+/**
+ * struct iommu_kdump_entries - what is known of the crashed kernel's context entries
+ *                              (device table entries, stream table entries)
+ * @name: of the IOMMU, for the log
+ * @ops: what the driver does for the core
+ * @ids: their domain IDs, NULL if hardware has none
+ * @not_live: the IOMMU does not translate yet. The core moves each group to a
+ *            domain before it is switched on, after which the driver clears this.
+ * @xa: what is known of an ID, by ID, of those only of which something is
+ * @refused: ranges of IDs whose entries were refused
+ * @nr_refused: number of them
+ * @refused_all: all of them, or there was no memory to tell which
+ * @silence_work: calls &iommu_kdump_entry_ops.silence
+ *
+ * One for each IOMMU, or for several that share their table. All but the first four
+ * members are the core's.
+ */
+struct iommu_kdump_entries {
+	const char *name;
+	const struct iommu_kdump_entry_ops *ops;
+	struct iommu_kdump_ids *ids;
+	bool not_live;
+	struct xarray xa;
+	struct iommu_kdump_range *refused;
+	unsigned int nr_refused;
+	bool refused_all;
+	struct work_struct silence_work;
 };
 
 /**
@@ -135,14 +136,10 @@ struct iommu_kdump_leaves {
 	int prot;
 };
 
-/* So many faults, and the requester ID faults silently from then on */
-#define IOMMU_KDUMP_FAULTS	16
-
 #ifdef CONFIG_IOMMU_KDUMP
 
 bool iommu_kdump_enabled(void);
 bool iommu_domain_is_inherited(const struct iommu_domain *domain);
-u32 iommu_kdump_old_id(struct device *dev);
 
 /* Memory of the crashed kernel */
 int iommu_kdump_oldmem_init(void);
@@ -151,18 +148,25 @@ const void *iommu_kdump_map_old(phys_addr_t phys);
 void iommu_kdump_unmap_old(const void *vaddr);
 
 /* Domain IDs of the crashed kernel */
-void iommu_kdump_ids_init(struct iommu_kdump_ids *ids, struct ida *ida);
+void iommu_kdump_ids_init(struct iommu_kdump_ids *ids, struct ida *ida,
+			  u32 first, u32 last);
 void iommu_kdump_ids_destroy(struct iommu_kdump_ids *ids);
-int iommu_kdump_get_id(struct iommu_kdump_ids *ids, u32 id);
-void iommu_kdump_put_id(struct iommu_kdump_ids *ids, u32 id);
 bool iommu_kdump_free_ids(struct iommu_kdump_ids *ids);
 
-/* Requester IDs whose entries were refused */
-void iommu_kdump_refuse(struct iommu_kdump_refused *refused, u16 first,
-			unsigned int nr);
-bool iommu_kdump_was_refused(const struct iommu_kdump_refused *refused,
-			     u16 rid);
-void iommu_kdump_forget_refused(struct iommu_kdump_refused *refused);
+/* Entries of the crashed kernel */
+void iommu_kdump_entries_init(struct iommu_kdump_entries *entries,
+			      const struct iommu_kdump_entry_ops *ops,
+			      struct iommu_kdump_ids *ids, const char *name);
+void iommu_kdump_entries_destroy(struct iommu_kdump_entries *entries);
+int iommu_kdump_keep_entry(struct iommu_kdump_entries *entries, u32 id,
+			   u32 domain_id);
+void iommu_kdump_refuse_entries(struct iommu_kdump_entries *entries, u32 first,
+				u32 nr);
+bool iommu_kdump_entry_is_old(struct iommu_kdump_entries *entries, u32 id);
+bool iommu_kdump_entry_left(struct iommu_kdump_entries *entries, u32 id);
+bool iommu_kdump_dev_is_old(struct iommu_kdump_entries *entries,
+			    struct device *dev);
+bool iommu_kdump_fault(struct iommu_kdump_entries *entries, u32 id);
 
 /* For &iommu_ops.reserve_old_iova */
 int iommu_kdump_report_mapping(struct iommu_kdump_report *report, u64 iova,
@@ -172,6 +176,9 @@ int iommu_kdump_report_leaves(struct iommu_kdump_report *report,
 int iommu_kdump_report_bad(struct iommu_kdump_report *report, u64 iova,
 			   u64 size);
 int iommu_kdump_report_table(struct iommu_kdump_report *report);
+
+/* For irqchip drivers */
+void iommu_kdump_add_doorbell(phys_addr_t phys, size_t size);
 
 #else /* CONFIG_IOMMU_KDUMP */
 
@@ -183,11 +190,6 @@ static inline bool iommu_kdump_enabled(void)
 static inline bool iommu_domain_is_inherited(const struct iommu_domain *domain)
 {
 	return false;
-}
-
-static inline u32 iommu_kdump_old_id(struct device *dev)
-{
-	return 0;
 }
 
 static inline int iommu_kdump_oldmem_init(void)
@@ -210,15 +212,11 @@ static inline void iommu_kdump_unmap_old(const void *vaddr)
 }
 
 static inline void iommu_kdump_ids_init(struct iommu_kdump_ids *ids,
-					struct ida *ida)
+					struct ida *ida, u32 first, u32 last)
 {
 }
 
 static inline void iommu_kdump_ids_destroy(struct iommu_kdump_ids *ids)
-{
-}
-
-static inline void iommu_kdump_put_id(struct iommu_kdump_ids *ids, u32 id)
 {
 }
 
@@ -228,7 +226,42 @@ static inline bool iommu_kdump_free_ids(struct iommu_kdump_ids *ids)
 }
 
 static inline void
-iommu_kdump_forget_refused(struct iommu_kdump_refused *refused)
+iommu_kdump_entries_init(struct iommu_kdump_entries *entries,
+			 const struct iommu_kdump_entry_ops *ops,
+			 struct iommu_kdump_ids *ids, const char *name)
+{
+}
+
+static inline void
+iommu_kdump_entries_destroy(struct iommu_kdump_entries *entries)
+{
+}
+
+static inline bool
+iommu_kdump_entry_is_old(struct iommu_kdump_entries *entries, u32 id)
+{
+	return false;
+}
+
+static inline bool iommu_kdump_entry_left(struct iommu_kdump_entries *entries,
+					  u32 id)
+{
+	return false;
+}
+
+static inline bool iommu_kdump_dev_is_old(struct iommu_kdump_entries *entries,
+					  struct device *dev)
+{
+	return false;
+}
+
+static inline bool iommu_kdump_fault(struct iommu_kdump_entries *entries,
+				     u32 id)
+{
+	return false;
+}
+
+static inline void iommu_kdump_add_doorbell(phys_addr_t phys, size_t size)
 {
 }
 

@@ -18,11 +18,8 @@
 #include <linux/device.h>
 #include <linux/init.h>
 #include <linux/iommu.h>
-#include <linux/ktime.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
-#include <linux/notifier.h>
-#include <linux/oom.h>
 #include <linux/pci.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -36,14 +33,6 @@
 #include "kdump.h"
 #include "trace.h"
 
-/*
- * A driver has probed long before it has stopped the DMA that it found: it may
- * start its device in a work item, or not before the interface is brought up.
- * The crash kernel lives for minutes, and old mappings cost it little.
- */
-#define GRACE_DEFAULT	60U
-#define GRACE_NEVER	UINT_MAX
-
 /* Drivers that are built in have had their turn by then */
 #define CHECK_DELAY	(2 * HZ)
 
@@ -51,7 +40,6 @@
 static DEFINE_XARRAY(kdump_groups);
 
 static bool kdump_inherit __ro_after_init = true;
-static unsigned int kdump_grace __ro_after_init = GRACE_DEFAULT;
 
 static const struct iommu_domain_ops inherited_domain_ops = {};
 
@@ -72,22 +60,6 @@ VISIBLE_IF_KUNIT int __init iommu_kdump_setup(char *str)
 	return 0;
 }
 early_param("iommu.kdump", iommu_kdump_setup);
-
-VISIBLE_IF_KUNIT int __init iommu_kdump_grace_setup(char *str)
-{
-	unsigned int seconds;
-
-	if (str && !strcmp(str, "never"))
-		kdump_grace = GRACE_NEVER;
-	else if (str && !kstrtouint(str, 0, &seconds) &&
-		 seconds <= INT_MAX / HZ)
-		kdump_grace = seconds;
-	else
-		pr_warn("iommu.kdump_grace=%s is unknown, use seconds or never; going on with %u seconds\n",
-			str ?: "", kdump_grace);
-	return 0;
-}
-early_param("iommu.kdump_grace", iommu_kdump_grace_setup);
 
 /**
  * iommu_kdump_enabled() - May translations of a crashed kernel be inherited?
@@ -153,8 +125,15 @@ static void block(struct iommu_kdump_group *kg, const char *reason)
 		kg->group->id, reason);
 }
 
-static struct iommu_kdump_dev *find_kdev(struct iommu_group *group,
-					 struct device *dev)
+/**
+ * iommu_kdump_find_dev() - What a device has inherited
+ * @group: its group, whose mutex is held
+ * @dev: the device
+ *
+ * Return: NULL if there was no memory to remember it, or nobody has asked.
+ */
+struct iommu_kdump_dev *iommu_kdump_find_dev(struct iommu_group *group,
+					     struct device *dev)
 {
 	struct iommu_kdump_dev *kdev;
 
@@ -166,123 +145,22 @@ static struct iommu_kdump_dev *find_kdev(struct iommu_group *group,
 	return NULL;
 }
 
-/**
- * iommu_kdump_old_id() - Domain ID of what a device has inherited
- * @dev: device whose group's mutex is held, as it is in &iommu_domain_ops.attach_dev
- *
- * For a driver that can no longer read it from the entry which it replaces.
- *
- * Context: Any.
- *
- * Return: &iommu_kdump_tables.id as &iommu_ops.inherit_tables has set it, 0 if
- * nothing is inherited.
- */
-u32 iommu_kdump_old_id(struct device *dev)
+static bool is_bridge(struct device *dev)
 {
-	struct iommu_kdump_dev *kdev = find_kdev(dev->iommu_group, dev);
-
-	return kdev && !kdev->error ? kdev->tables.id : 0;
-}
-EXPORT_SYMBOL_GPL(iommu_kdump_old_id);
-
-static void free_kdev(struct iommu_kdump_dev *kdev)
-{
-	list_del(&kdev->node);
-	kfree(kdev);
-}
-
-/*
- * Old mappings out of the domain, then what the driver has kept for them. The
- * group has left the inherited domain.
- */
-static void release(struct iommu_kdump_group *kg)
-{
-	struct iommu_group *group = kg->group;
-	struct group_device *gdev;
-	ktime_t start = ktime_get();
-
-	if (kg->state == KDUMP_CARRYING)
-		iommu_kdump_release_mappings(group->default_domain);
-	kg->state = KDUMP_RELEASED;
-
-	for_each_group_device(group, gdev) {
-		const struct iommu_ops *ops;
-
-		if (!gdev->dev->iommu || !gdev->dev->iommu->iommu_dev)
-			continue;
-		ops = dev_iommu_ops(gdev->dev);
-		if (ops->release_on_driver_probe)
-			ops->release_on_driver_probe(gdev->dev);
-	}
-	kg->stats.release_ns = ktime_to_ns(ktime_sub(ktime_get(), start));
-	trace_iommu_kdump_release(group->id, kg->stats.release_ns);
-}
-
-static void release_work(struct work_struct *work)
-{
-	struct iommu_kdump_group *kg =
-		container_of(to_delayed_work(work), struct iommu_kdump_group,
-			     release_work);
-	struct iommu_group *group = kg->group;
-
-	mutex_lock(&group->mutex);
-	if (kg->state == KDUMP_CARRYING)
-		release(kg);
-	mutex_unlock(&group->mutex);
-	iommu_group_put(group);
-}
-
-static void cancel_release(struct iommu_kdump_group *kg)
-{
-	/* If it runs already, it finds the state changed and does nothing */
-	if (cancel_delayed_work(&kg->release_work))
-		iommu_group_put(kg->group);
-}
-
-/* Release if nobody can use an old mapping, or after the grace period */
-static void update_release(struct iommu_kdump_group *kg)
-{
-	struct iommu_kdump_dev *kdev;
-	bool wait = false;
-
-	if (kg->state != KDUMP_CARRYING)
-		return;
-
-	list_for_each_entry(kdev, &kg->devs, node) {
-		if (!kdev->dma || kdev->quiet)
-			continue;
-		if (!kdev->bound) {
-			cancel_release(kg);
-			return;
-		}
-		wait = true;
-	}
-
-	if (!wait) {
-		cancel_release(kg);
-		release(kg);
-	} else if (kdump_grace != GRACE_NEVER &&
-		   !delayed_work_pending(&kg->release_work)) {
-		iommu_group_ref_get(kg->group);
-		if (!schedule_delayed_work(&kg->release_work,
-					   secs_to_jiffies(kdump_grace)))
-			iommu_group_put(kg->group);
-	}
+	return dev_is_pci(dev) && pci_is_bridge(to_pci_dev(dev));
 }
 
 /* Does the device have DMA in flight, as far as its configuration says? */
 static bool may_do_dma(struct device *dev)
 {
-	struct pci_dev *pdev;
 	u16 cmd;
 
 	if (!dev_is_pci(dev))
 		return true;
-	pdev = to_pci_dev(dev);
-	if (pci_is_bridge(pdev))
+	if (is_bridge(dev))
 		return false;
 	/* A device that does not answer reads as all ones */
-	pci_read_config_word(pdev, PCI_COMMAND, &cmd);
+	pci_read_config_word(to_pci_dev(dev), PCI_COMMAND, &cmd);
 	return cmd & PCI_COMMAND_MASTER;
 }
 
@@ -307,7 +185,7 @@ static struct iommu_kdump_group *get_kdump_group(struct iommu_group *group)
 		return NULL;
 	kg->group = group;
 	INIT_LIST_HEAD(&kg->devs);
-	INIT_DELAYED_WORK(&kg->release_work, release_work);
+	iommu_kdump_release_init(kg);
 	if (xa_err(xa_store(&kdump_groups, group->id, kg, KDUMP_GFP))) {
 		kfree(kg);
 		return NULL;
@@ -316,49 +194,66 @@ static struct iommu_kdump_group *get_kdump_group(struct iommu_group *group)
 	return kg;
 }
 
+/* A device with several IDs must have one translation: nobody sets up two */
+static int add_tables(struct iommu_kdump_tables *tables,
+		      const struct iommu_kdump_tables *one)
+{
+	if (tables->type == IOMMU_KDUMP_NONE)
+		*tables = *one;
+	return iommu_kdump_same_tables(tables, one) ? 0 : -EUCLEAN;
+}
+
+static int inherit_id(struct iommu_kdump_entries *entries, u32 id, void *data)
+{
+	struct iommu_kdump_tables one = {};
+	struct iommu_kdump_dev *kdev = data;
+	int ret;
+
+	if (iommu_kdump_entry_was_refused(entries, id))
+		return -EUCLEAN;
+	if (entries->not_live) {
+		one.type = IOMMU_KDUMP_IDENTITY;
+	} else if (iommu_kdump_entry_is_old(entries, id)) {
+		ret = dev_iommu_ops(kdev->dev)->inherit_tables(kdev->dev, id,
+							       &one);
+		if (ret)
+			return ret;
+	} else {
+		/* Of a sibling, whose old mappings the group may carry by now */
+		kdev->holds |= iommu_kdump_entry_was_left(entries, id);
+		return 0;
+	}
+	return add_tables(&kdev->tables, &one);
+}
+
 /**
  * iommu_kdump_join() - A device joins a group
  * @group: the group, its mutex is held
- * @dev: device whose driver data is set up
- * @late: the device has come after the boot, or after its group was set up
+ * @dev: device whose driver data is set up, not yet in the list of the group
  *
  * Reads what hardware uses for the device now. Nothing is written: the rest of
- * the group may not be there yet. A device that comes late has no old DMA worth
- * keeping; what the crashed kernel has left for it goes when it is attached. If
- * it does DMA nevertheless, its new IOVAs must not be the ones that it uses.
+ * the group may not be there yet. When the device comes makes no difference; what
+ * counts is if its entries are still those of the crashed kernel.
  *
  * Without memory nothing is inherited, and the device starts with an empty
  * domain: blocked.
  */
-void iommu_kdump_join(struct iommu_group *group, struct device *dev, bool late)
+void iommu_kdump_join(struct iommu_group *group, struct device *dev)
 {
-	const struct iommu_ops *ops = dev_iommu_ops(dev);
+	struct iommu_kdump_entries *entries = dev->iommu->iommu_dev->kdump;
 	struct iommu_kdump_group *kg;
 	struct iommu_kdump_dev *kdev;
 
-	if (!iommu_kdump_active() || !ops->inherit_tables)
+	if (!iommu_kdump_active() || !entries)
 		return;
 
+	kg = get_kdump_group(group);
 	if (!kdump_inherit) {
-		kg = get_kdump_group(group);
 		if (kg)
 			kg->state = KDUMP_BLOCKED;
 		return;
 	}
 
-	if (late) {
-		iommu_kdump_take_over(group, NULL);
-		/* Nothing is known of this group, and that is how it should be */
-		if (!group->default_domain) {
-			kg = get_kdump_group(group);
-			/* Removed and found again: it does what it was told */
-			if (kg && dev_is_pci(dev) && may_do_dma(dev))
-				block(kg, "device has come late, and does DMA");
-		}
-		return;
-	}
-
-	kg = get_kdump_group(group);
 	kdev = kzalloc_obj(*kdev, KDUMP_GFP);
 	if (!kg || !kdev) {
 		if (kg)
@@ -369,15 +264,55 @@ void iommu_kdump_join(struct iommu_group *group, struct device *dev, bool late)
 	}
 
 	kdev->dev = dev;
-	kdev->error = ops->inherit_tables(dev, &kdev->tables);
-	if (kdev->error == -ENOENT) {
-		kfree(kdev);
-		return;
-	}
 	kdev->dma = may_do_dma(dev);
+	kdev->error = iommu_kdump_for_each_id(entries, dev, inherit_id, kdev);
+	if (kdev->tables.type == IOMMU_KDUMP_NONE)
+		kdev->tables.type = IOMMU_KDUMP_BLOCKED;
+	else
+		kdev->holds = true;
 	trace_iommu_kdump_join(group->id, dev, &kdev->tables, kdev->dma,
 			       kdev->error);
 	list_add_tail(&kdev->node, &kg->devs);
+
+	/* As if it had been there from the beginning */
+	if (kdev->error && iommu_kdump_group_inherited(group))
+		iommu_kdump_take_over(group, NULL);
+}
+
+/**
+ * iommu_kdump_grow() - A device is about to be attached to the domain of its group
+ * @group: the group, its mutex is held, its domain is set up
+ * @dev: device that has joined it after the others
+ *
+ * If hardware still uses old tables for the device, their mappings are imported
+ * first. If that fails, it costs the old DMA of this device and nothing else.
+ */
+void iommu_kdump_grow(struct iommu_group *group, struct device *dev)
+{
+	struct iommu_kdump_dev *kdev = iommu_kdump_find_dev(group, dev);
+	struct iommu_kdump_group *kg = group->kdump;
+	const char *reason = NULL;
+
+	if (!kdev || kg->state == KDUMP_BLOCKED ||
+	    kdev->tables.type < IOMMU_KDUMP_IDENTITY)
+		return;
+	if (kdev->error)
+		reason = iommu_kdump_error_reason(kdev->error);
+	else if (group->domain != group->default_domain)
+		reason = "the group is not in its default domain";
+	else if (!iommu_is_dma_domain(group->default_domain) ||
+		 !iommu_dma_iova_domain(group->default_domain))
+		reason = "the DMA API does not use the IOMMU";
+	else if (kdev->dma)
+		kdev->error = iommu_kdump_import_member(kg, kdev, &reason);
+
+	if (reason) {
+		kdev->holds = false;
+		dev_warn(dev, "iommu: kdump: %s: DMA of the crashed kernel is blocked\n",
+			 reason);
+	} else if (kdev->dma) {
+		kg->state = KDUMP_CARRYING;
+	}
 }
 
 /**
@@ -396,18 +331,20 @@ void iommu_kdump_leave(struct iommu_group *group, struct device *dev)
 	if (!kg)
 		return;
 
-	kdev = find_kdev(group, dev);
-	if (kdev)
-		free_kdev(kdev);
+	kdev = iommu_kdump_find_dev(group, dev);
+	if (kdev) {
+		list_del(&kdev->node);
+		kfree(kdev);
+	}
 	if (!list_empty(&group->devices)) {
-		update_release(kg);
+		iommu_kdump_update_release(kg);
 		return;
 	}
-	cancel_release(kg);
+	iommu_kdump_cancel_release(kg);
 	kg->state = KDUMP_NONE;
-	kg->attach_failed = false;
-	iommu_kdump_free_iova(kg->kept);
-	kg->kept = NULL;
+	kg->reason = NULL;
+	kg->lost = false;
+	memset(&kg->stats, 0, sizeof(kg->stats));
 }
 
 /**
@@ -434,7 +371,7 @@ static bool group_was_missed(struct iommu_group *group)
 		return false;
 	for_each_group_device(group, gdev) {
 		if (gdev->dev->iommu && gdev->dev->iommu->iommu_dev &&
-		    dev_iommu_ops(gdev->dev)->inherit_tables)
+		    gdev->dev->iommu->iommu_dev->kdump)
 			return true;
 	}
 	return false;
@@ -443,19 +380,32 @@ static bool group_was_missed(struct iommu_group *group)
 /**
  * iommu_kdump_default_domain_is_dma() - Must old IOVAs be translated?
  * @group: group whose mutex is held
+ * @driver_wants: what the IOMMU driver asks for, 0 if it does not care
  *
- * Return: true if the group has inherited something. An identity domain would
- * make physical addresses of what the old DMA still uses as IOVAs.
+ * An identity domain would make physical addresses of what the old DMA still uses
+ * as IOVAs. Only where they are that already, in all of the group, the driver gets
+ * the identity domain that it insists on.
+ *
+ * Return: true if the group needs a DMA domain, whatever else has been asked for.
  */
-bool iommu_kdump_default_domain_is_dma(struct iommu_group *group)
+bool iommu_kdump_default_domain_is_dma(struct iommu_group *group,
+				       unsigned int driver_wants)
 {
 	struct iommu_kdump_group *kg = group->kdump;
+	struct iommu_kdump_dev *kdev;
 
 	if (!kg)
 		return group_was_missed(group);
 	if (kg->state == KDUMP_RELEASED)
 		return false;
-	return kg->lost || kg->state == KDUMP_BLOCKED || !list_empty(&kg->devs);
+	if (kg->lost || kg->state == KDUMP_BLOCKED)
+		return true;
+	list_for_each_entry(kdev, &kg->devs, node) {
+		if (driver_wants != IOMMU_DOMAIN_IDENTITY || kdev->error ||
+		    kdev->tables.type != IOMMU_KDUMP_IDENTITY)
+			return true;
+	}
+	return false;
 }
 
 /**
@@ -499,72 +449,45 @@ bool iommu_kdump_set_default_domain(struct iommu_group *group)
 	return true;
 }
 
-/**
- * iommu_kdump_keep_iova() - The default domain of a group has been replaced
- * @group: group whose mutex is held
- * @domain: its default domain until now, about to be freed
- *
- * The old IOVAs stay reserved: iommu_kdump_group_ready() takes them out of the
- * allocator of the next DMA domain.
+/*
+ * An IOMMU that does not translate yet is about to be switched on. From then on it
+ * needs tables for the DMA that goes on without it now. And an old identity
+ * translation leaves the memory of the crash kernel open to a device that does DMA.
  */
-void iommu_kdump_keep_iova(struct iommu_group *group,
-			   struct iommu_domain *domain)
+static bool identity_must_end(struct iommu_kdump_group *kg)
 {
-	struct iommu_kdump_group *kg = group->kdump;
+	struct iommu_kdump_dev *kdev;
 
-	if (!kg || !iommu_is_dma_domain(domain) ||
-	    !iommu_dma_kdump_iova(domain))
-		return;
-	iommu_kdump_free_iova(kg->kept);
-	kg->kept = iommu_dma_kdump_iova(domain);
-	iommu_dma_set_kdump_iova(domain, NULL);
-}
-
-static void reserve_kept(struct iommu_kdump_group *kg)
-{
-	struct iommu_domain *domain = kg->group->default_domain;
-	u64 bytes = 0;
-
-	if (!kg->kept || !iommu_is_dma_domain(domain) ||
-	    !iommu_dma_iova_domain(domain))
-		return;
-	if (!iommu_dma_kdump_iova(domain) &&
-	    iommu_kdump_reserve(domain, &kg->kept->reserved, false,
-				kg->kept->guessed, &bytes))
-		iommu_kdump_reserve_unknown(domain);
-	iommu_kdump_free_iova(kg->kept);
-	kg->kept = NULL;
+	list_for_each_entry(kdev, &kg->devs, node) {
+		if (kdev->tables.type == IOMMU_KDUMP_IDENTITY &&
+		    (kdev->dma || kdev->dev->iommu->iommu_dev->kdump->not_live))
+			return true;
+	}
+	return false;
 }
 
 /**
  * iommu_kdump_group_ready() - The default domain and its allocator are set up
  * @group: group whose mutex is held
  *
- * An IOMMU that does not translate yet is about to be switched on. From then on
- * it needs tables for the DMA that goes on without it now. And an old identity
- * translation leaves the memory of the crash kernel open: it is replaced by a map
- * with a hole there right away. Where old DMA is blocked, or there should be none but
- * the device is a bus master, its IOVAs are not known.
+ * An identity translation is replaced by a map with a hole where the crash kernel's
+ * memory is. Where old DMA is blocked, or there is none that is known of but the
+ * device is a bus master, its IOVAs are not known.
  */
 void iommu_kdump_group_ready(struct iommu_group *group)
 {
-	struct iommu_kdump_dev *kdev;
+	struct iommu_kdump_group *kg = group->kdump;
 
-	if (group->kdump)
-		reserve_kept(group->kdump);
-	if (group->kdump && group->kdump->state == KDUMP_BLOCKED)
-		iommu_kdump_reserve_unknown(group->default_domain);
-	if (!iommu_kdump_group_inherited(group)) {
-		if (group->kdump && has_old_dma(group->kdump))
-			iommu_kdump_prefer_low(group->default_domain);
+	if (!kg)
+		return;
+	if (iommu_kdump_group_inherited(group)) {
+		if (identity_must_end(kg))
+			iommu_kdump_take_over(group, NULL);
 		return;
 	}
-	list_for_each_entry(kdev, &group->kdump->devs, node) {
-		if (kdev->tables.type == IOMMU_KDUMP_IDENTITY) {
-			iommu_kdump_take_over(group, NULL);
-			return;
-		}
-	}
+	if (kg->state == KDUMP_BLOCKED || has_old_dma(kg))
+		iommu_kdump_prefer_low(group->default_domain);
+	iommu_kdump_update_release(kg);
 }
 
 /*
@@ -574,12 +497,19 @@ void iommu_kdump_group_ready(struct iommu_group *group)
  */
 static void check_group(struct iommu_group *group)
 {
+	struct iommu_kdump_group *kg;
+	struct iommu_kdump_dev *kdev;
+
 	guard(mutex)(&group->mutex);
 
-	if (!iommu_kdump_group_inherited(group) ||
-	    iommu_kdump_validate(group->kdump))
+	kg = group->kdump;
+	if (!iommu_kdump_group_inherited(group))
 		return;
-	iommu_kdump_take_over(group, NULL);
+	/* Somebody may have switched bus mastering on meanwhile */
+	list_for_each_entry(kdev, &kg->devs, node)
+		kdev->dma |= may_do_dma(kdev->dev);
+	if (identity_must_end(kg) || !iommu_kdump_validate(kg))
+		iommu_kdump_take_over(group, NULL);
 }
 
 /**
@@ -631,51 +561,41 @@ static void check_work_fn(struct work_struct *work)
 
 static DECLARE_DELAYED_WORK(check_work, check_work_fn);
 
-/*
- * The dump comes first: before somebody is killed for memory, old mappings go, and
- * with them the page tables that only they need.
- */
-VISIBLE_IF_KUNIT int iommu_kdump_out_of_memory(struct notifier_block *nb,
-					       unsigned long unused, void *freed)
-{
-	unsigned long *pages = freed;
-	struct iommu_group *group;
-	int id = -1;
-
-	while ((group = iommu_kdump_next_group(&id))) {
-		/* It may be the holder of the mutex who has run out of memory */
-		if (mutex_trylock(&group->mutex)) {
-			struct iommu_kdump_group *kg = group->kdump;
-
-			if (kg && kg->state == KDUMP_CARRYING) {
-				pr_warn("group %d: out of memory: old mappings are released early\n",
-					group->id);
-				iommu_kdump_end(group);
-				*pages += kg->stats.new_tables >> PAGE_SHIFT;
-			}
-			mutex_unlock(&group->mutex);
-		}
-		kobject_put(&group->kobj);
-	}
-	return NOTIFY_OK;
-}
-
-static struct notifier_block oom_notifier = {
-	.notifier_call = iommu_kdump_out_of_memory,
-};
-
 static int __init iommu_kdump_late_init(void)
 {
 	if (is_kdump_kernel()) {
 		iommu_kdump_status_init();
-		register_oom_notifier(&oom_notifier);
+		iommu_kdump_release_late_init();
 	}
 	if (iommu_kdump_enabled())
-		queue_delayed_work(system_unbound_wq, &check_work,
-				   CHECK_DELAY);
+		queue_delayed_work(system_dfl_wq, &check_work, CHECK_DELAY);
 	return 0;
 }
 late_initcall_sync(iommu_kdump_late_init);
+
+/* What the group does with what it has inherited: its state afterwards says it */
+static void decide(struct iommu_kdump_group *kg)
+{
+	struct iommu_domain *domain = kg->group->default_domain;
+	const char *reason = NULL;
+
+	if (!iommu_is_dma_domain(domain)) {
+		/* The driver insists, for devices that do not work otherwise */
+		pr_warn("group %d: IOMMU driver wants identity: DMA of the crashed kernel is not confined\n",
+			kg->group->id);
+		kg->state = KDUMP_RELEASED;
+	} else if (!iommu_dma_iova_domain(domain)) {
+		block(kg, "the DMA API does not use the IOMMU");
+	} else if (!has_old_dma(kg)) {
+		kg->state = KDUMP_RELEASED;
+	} else if (iommu_kdump_import(kg, &reason)) {
+		block(kg, reason);
+	} else {
+		kg->state = KDUMP_CARRYING;
+	}
+	if (has_old_dma(kg))
+		iommu_kdump_prefer_low(domain);
+}
 
 /**
  * iommu_kdump_take_over() - Move a group from the old tables to its default
@@ -685,72 +605,47 @@ late_initcall_sync(iommu_kdump_late_init);
  *
  * With the old mappings imported, DMA that is in flight does not notice. If they
  * cannot be, it is blocked, and the group works as after a cold boot. Does
- * nothing if the group does not use old tables (any more), unless a device could
- * not be attached the last time.
+ * nothing if the group does not use old tables (any more), unless @dev could not be
+ * attached the last time.
  *
- * Return: 0, or why the default domain could not be attached.
+ * Return: 0, or why @dev could not be attached to the default domain.
  */
 int iommu_kdump_take_over(struct iommu_group *group, struct device *dev)
 {
 	struct iommu_kdump_group *kg = group->kdump;
-	const char *reason = NULL;
+	struct iommu_kdump_dev *kdev;
 	int ret;
 
-	if (kg && kg->attach_failed)
-		goto attach;
 	if (!iommu_kdump_group_inherited(group))
-		return 0;
+		return dev ? iommu_group_attach_parked(group, dev) : 0;
 
-	if (!iommu_is_dma_domain(group->default_domain)) {
-		/* The driver insists, for devices that do not work otherwise */
-		pr_warn("group %d: IOMMU driver wants identity: DMA of the crashed kernel is not confined\n",
-			group->id);
-		kg->state = KDUMP_RELEASED;
-	} else if (!iommu_dma_iova_domain(group->default_domain)) {
-		block(kg, "the DMA API does not use the IOMMU");
-	} else if (iommu_kdump_import(kg, group->default_domain, &reason)) {
-		block(kg, reason);
-	} else {
-		kg->state = KDUMP_CARRYING;
-		if (has_old_dma(kg))
-			iommu_kdump_prefer_low(group->default_domain);
-	}
+	ret = iommu_group_alloc_blocking_domain(group);
+	if (ret)
+		return ret;
+
+	/* What waits in it goes on when the driver switches bus mastering on */
+	kdev = dev ? iommu_kdump_find_dev(group, dev) : NULL;
+	if (kdev && !is_bridge(dev))
+		kdev->dma = true;
+
+	decide(kg);
 
 	/* What cannot reach its memory any more need not try */
 	if (kg->state == KDUMP_BLOCKED && dev && dev_is_pci(dev) &&
-	    !pci_is_bridge(to_pci_dev(dev)))
+	    !is_bridge(dev))
 		pci_clear_master(to_pci_dev(dev));
 
-attach:
-	/* After a failure: what has failed is blocked, the others move as well */
-	if (kg->attach_failed && group->domain == group->default_domain)
-		group->domain = group->blocking_domain;
-	ret = iommu_group_set_default_domain_locked(group);
-	kg->attach_failed = ret;
+	ret = iommu_group_leave_inherited(group);
 	trace_iommu_kdump_attach(group->id, iommu_kdump_state_name(kg->state),
 				 ret);
 	if (ret)
-		pr_err("group %d: could not be attached to its domain (%d)\n",
+		pr_err("group %d: a device could not be attached and is blocked (%d)\n",
 		       group->id, ret);
-	update_release(kg);
-	return ret;
-}
-
-/**
- * iommu_kdump_end() - A group stops carrying old mappings
- * @group: group whose mutex is held
- *
- * Its default domain is about to be replaced, or somebody (an owner like VFIO, for
- * one) has moved the group to another domain: old mappings are not brought there.
- */
-void iommu_kdump_end(struct iommu_group *group)
-{
-	struct iommu_kdump_group *kg = group->kdump;
-
-	if (!kg || kg->state != KDUMP_CARRYING)
-		return;
-	cancel_release(kg);
-	release(kg);
+	if (kg->state == KDUMP_RELEASED)
+		iommu_kdump_release(kg, group->default_domain);
+	iommu_kdump_update_release(kg);
+	/* It has been tried right now */
+	return dev && iommu_group_is_parked(group, dev) ? ret : 0;
 }
 
 /**
@@ -769,73 +664,4 @@ int iommu_kdump_reset_prepare(struct pci_dev *pdev)
 		return 0;
 	guard(mutex)(&group->mutex);
 	return iommu_kdump_take_over(group, NULL);
-}
-
-/**
- * iommu_kdump_reset_done() - A function level reset has been done
- * @pdev: device whose group's mutex is not held
- *
- * The DMA of the crashed kernel has ended for this device. The caller does not
- * know if the reset has succeeded, the command register does.
- */
-void iommu_kdump_reset_done(struct pci_dev *pdev)
-{
-	struct iommu_group *group = pdev->dev.iommu_group;
-	struct iommu_kdump_dev *kdev;
-	u16 cmd;
-
-	if (!iommu_kdump_active() || !group)
-		return;
-	guard(mutex)(&group->mutex);
-	kdev = find_kdev(group, &pdev->dev);
-	if (!kdev)
-		return;
-	if (pci_read_config_word(pdev, PCI_COMMAND, &cmd) ||
-	    PCI_POSSIBLE_ERROR(cmd) ||
-	    (cmd & (PCI_COMMAND_MASTER | PCI_COMMAND_INTX_DISABLE)))
-		return;
-	kdev->quiet = true;
-	update_release(group->kdump);
-}
-
-static void driver_changed(struct device *dev, bool bound)
-{
-	struct iommu_group *group;
-	struct iommu_kdump_dev *kdev;
-
-	if (!iommu_kdump_active())
-		return;
-	group = iommu_group_get(dev);
-	if (!group)
-		return;
-
-	mutex_lock(&group->mutex);
-	kdev = find_kdev(group, dev);
-	if (kdev) {
-		/* A driver that lets go of its device has stopped it before */
-		if (!bound && kdev->bound)
-			kdev->quiet = true;
-		kdev->bound = bound;
-		update_release(group->kdump);
-	}
-	mutex_unlock(&group->mutex);
-	iommu_group_put(group);
-}
-
-/**
- * iommu_kdump_driver_bound() - The driver of a device has probed
- * @dev: the device, no lock of its group is held
- */
-void iommu_kdump_driver_bound(struct device *dev)
-{
-	driver_changed(dev, true);
-}
-
-/**
- * iommu_kdump_driver_unbound() - The driver of a device is gone
- * @dev: the device, no lock of its group is held
- */
-void iommu_kdump_driver_unbound(struct device *dev)
-{
-	driver_changed(dev, false);
 }

@@ -11,14 +11,22 @@
 #include <linux/iommu-kdump.h>
 #include <linux/xarray.h>
 
+#include "kdump.h"
+
 /**
  * iommu_kdump_ids_init() - Start to keep old IDs from an allocator
  * @ids: to initialise
  * @ida: allocator of the IOMMU, or of all of them
+ * @first: lowest ID that the allocator hands out
+ * @last: highest ID that it hands out. Others are never a new domain's, and are not
+ *        looked at.
  */
-void iommu_kdump_ids_init(struct iommu_kdump_ids *ids, struct ida *ida)
+void iommu_kdump_ids_init(struct iommu_kdump_ids *ids, struct ida *ida,
+			  u32 first, u32 last)
 {
 	ids->ida = ida;
+	ids->first = first;
+	ids->last = last;
 	xa_init_flags(&ids->users, XA_FLAGS_LOCK_IRQ);
 }
 EXPORT_SYMBOL_GPL(iommu_kdump_ids_init);
@@ -44,22 +52,27 @@ EXPORT_SYMBOL_GPL(iommu_kdump_ids_destroy);
  */
 int iommu_kdump_get_id(struct iommu_kdump_ids *ids, u32 id)
 {
-	void *entry = xa_load(&ids->users, id);
-	unsigned long users = entry ? xa_to_value(entry) : 0;
+	unsigned long users, flags;
+	void *entry;
 	int ret;
 
+	if (id < ids->first || id > ids->last)
+		return 0;
+	entry = xa_load(&ids->users, id);
+	users = entry ? xa_to_value(entry) : 0;
 	if (!entry) {
 		ret = ida_alloc_range(ids->ida, id, id, GFP_KERNEL);
 		if (ret < 0)
 			return ret;
 	}
-	ret = xa_err(xa_store_irq(&ids->users, id, xa_mk_value(users + 1),
-				  GFP_KERNEL));
+	xa_lock_irqsave(&ids->users, flags);
+	ret = xa_err(__xa_store(&ids->users, id, xa_mk_value(users + 1),
+				GFP_ATOMIC | __GFP_NOWARN));
+	xa_unlock_irqrestore(&ids->users, flags);
 	if (ret && !entry)
 		ida_free(ids->ida, id);
 	return ret;
 }
-EXPORT_SYMBOL_GPL(iommu_kdump_get_id);
 
 /**
  * iommu_kdump_put_id() - An entry of the crashed kernel is gone
@@ -81,13 +94,12 @@ void iommu_kdump_put_id(struct iommu_kdump_ids *ids, u32 id)
 			   xa_mk_value(xa_to_value(entry) - 1), 0);
 	xa_unlock_irqrestore(&ids->users, flags);
 }
-EXPORT_SYMBOL_GPL(iommu_kdump_put_id);
 
 /**
  * iommu_kdump_free_ids() - Give IDs back that no old entry leads to any more
  * @ids: where they were counted
  *
- * Called by &iommu_ops.release_on_driver_probe, and when the allocator is empty.
+ * Called by the core after a release, and by the driver when its allocator is empty.
  *
  * Context: Any.
  *

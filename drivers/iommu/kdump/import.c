@@ -857,6 +857,23 @@ static int import_tables(struct iommu_kdump_report *report,
 	return ret;
 }
 
+/**
+ * iommu_kdump_same_tables() - Do two descriptions mean one translation?
+ * @a: as filled in by &iommu_ops.inherit_tables
+ * @b: another one
+ *
+ * Return: true if hardware does the same with the DMA of both.
+ */
+bool iommu_kdump_same_tables(const struct iommu_kdump_tables *a,
+			     const struct iommu_kdump_tables *b)
+{
+	if (a->type != b->type)
+		return false;
+	return a->type != IOMMU_KDUMP_PAGING ||
+	       (a->root == b->root && a->levels == b->levels &&
+		a->format == b->format);
+}
+
 /* Has an earlier member of the group brought the same tables? */
 static bool seen_before(struct iommu_kdump_group *kg,
 			struct iommu_kdump_dev *kdev)
@@ -1032,11 +1049,10 @@ static void drop_mappings(struct iommu_kdump_report *report)
 
 /**
  * iommu_kdump_import() - Bring the old mappings of a group into a domain
- * @kg: inheritance of the group
- * @domain: the group's default domain, attached to nothing yet
+ * @kg: inheritance of the group, whose default domain is attached to nothing yet
  * @reason: set to what went wrong on failure
  *
- * On failure no old mapping is in @domain, but the old IOVAs are reserved as far
+ * On failure no old mapping is in the domain, but the old IOVAs are reserved as far
  * as they are known.
  *
  * Context: May sleep, holds the group's mutex.
@@ -1046,9 +1062,9 @@ static void drop_mappings(struct iommu_kdump_report *report)
  * another does not, -ENOSPC if the page tables would
  * take more memory than the dump can spare, -EOPNOTSUPP, -ENOMEM.
  */
-int iommu_kdump_import(struct iommu_kdump_group *kg,
-		       struct iommu_domain *domain, const char **reason)
+int iommu_kdump_import(struct iommu_kdump_group *kg, const char **reason)
 {
+	struct iommu_domain *domain = kg->group->default_domain;
 	ktime_t start = ktime_get();
 	struct iommu_kdump_report *report;
 	struct iommu_kdump_dev *kdev;
@@ -1056,10 +1072,8 @@ int iommu_kdump_import(struct iommu_kdump_group *kg,
 
 	*reason = iommu_kdump_error_reason(-ENOMEM);
 	report = alloc_report(kg, domain, &kg->stats);
-	if (!report) {
-		iommu_kdump_reserve_unknown(domain);
+	if (!report)
 		return -ENOMEM;
-	}
 
 	ret = check_members(kg);
 	/* Without the regions direct mappings cannot be told from old ones */
@@ -1080,25 +1094,17 @@ int iommu_kdump_import(struct iommu_kdump_group *kg,
 			report->error = ret;
 	}
 
-	/*
-	 * What is blocked may go on trying, at IOVAs that are not all known. Among
-	 * those are direct mappings, so old ones are taken out before.
-	 */
-	if (ret) {
+	if (ret)
 		drop_mappings(report);
-		iommu_kdump_add_unknown(&report->ranges);
-	}
 	merge_ranges(&report->ranges);
 	kg->stats.ranges = report->ranges.nr;
-	err = iommu_kdump_reserve(domain, &report->ranges, !ret, ret,
+	err = iommu_kdump_reserve(domain, &report->ranges, !ret,
 				  &kg->stats.reserved);
 	if (err) {
 		/* An IOVA that can be handed out must not be mapped */
 		if (!ret)
 			drop_mappings(report);
 		ret = ret ?: err;
-		/* Not one by one then: this takes less memory */
-		iommu_kdump_reserve_unknown(domain);
 	}
 	if (ret)
 		*reason = iommu_kdump_error_reason(ret);
@@ -1109,4 +1115,30 @@ int iommu_kdump_import(struct iommu_kdump_group *kg,
 	trace_iommu_kdump_import(kg->group->id, &kg->stats, ret);
 	free_report(report);
 	return ret;
+}
+
+/**
+ * iommu_kdump_import_member() - Bring the old mappings of a late device into the
+ *                               domain that its group uses
+ * @kg: inheritance of the group
+ * @kdev: what the device has inherited, in the list of @kg already
+ * @reason: set to what went wrong on failure
+ *
+ * Their IOVAs are kept from the allocator before anything is mapped: the domain is in
+ * use. On failure no mapping of the device is in the domain that others have not
+ * brought, and those of others are as they were.
+ *
+ * Context: May sleep, holds the group's mutex.
+ *
+ * Return: as iommu_kdump_import(), and -EADDRINUSE also if the crash kernel has given
+ * one of the IOVAs to somebody already.
+ */
+int iommu_kdump_import_member(struct iommu_kdump_group *kg,
+			      struct iommu_kdump_dev *kdev,
+			      const char **reason)
+{
+	if (kg->state == KDUMP_CARRYING && seen_before(kg, kdev))
+		return 0;
+	*reason = iommu_kdump_error_reason(-EOPNOTSUPP);
+	return -EOPNOTSUPP;
 }

@@ -49,6 +49,7 @@ struct iommu_kdump_range {
 	u64 last;
 };
 
+/* In ascending order, unless it says otherwise */
 struct iommu_kdump_ranges {
 	struct iommu_kdump_range *r;
 	unsigned int nr;
@@ -65,8 +66,7 @@ struct iommu_kdump_ranges {
  * @next_reclaim: how many nodes the next shortage gives back
  * @reclaimed: nodes given back so far
  * @mapped: the old mappings are still in the domain
- * @guessed: not all of it was seen: what old DMA is likely to use, above all at the
- *           top of 4 GiB, is given back last
+ * @growing: more of them are being mapped: nothing is given back meanwhile
  * @low: new mappings are made where old DMA is unlikely to be, if there is room
  *
  * Owned by the DMA cookie of the domain, so that it is gone when the allocator
@@ -79,7 +79,7 @@ struct iommu_kdump_iova {
 	unsigned int next_reclaim;
 	unsigned int reclaimed;
 	bool mapped;
-	bool guessed;
+	bool growing;
 	bool low;
 };
 
@@ -87,9 +87,10 @@ struct iommu_kdump_iova {
  * struct iommu_kdump_dev - what one device of a group has inherited
  * @node: in iommu_kdump_group.devs
  * @dev: the device
- * @tables: what its IOMMU driver has found
+ * @tables: what all of its IDs lead to
  * @error: why it could not be inherited, 0 if it could
- * @dma: the device may have DMA in flight
+ * @holds: its old DMA uses what the group carries: it is not released under it
+ * @dma: the device may have DMA in flight, or waiting
  * @bound: a driver is bound to it
  * @quiet: a reset, or the driver on its way out, has ended all old DMA
  */
@@ -98,6 +99,7 @@ struct iommu_kdump_dev {
 	struct device *dev;
 	struct iommu_kdump_tables tables;
 	int error;
+	bool holds;
 	bool dma;
 	bool bound;
 	bool quiet;
@@ -157,8 +159,6 @@ struct iommu_kdump_stats {
  * @stats: what the import has found
  * @reason: why the group is blocked, NULL if it is not
  * @lost: there was no memory for one of the devices
- * @attach_failed: a device is not in the default domain, as the group is
- * @kept: old IOVAs of the last default domain, for the next one
  */
 struct iommu_kdump_group {
 	struct iommu_group *group;
@@ -168,33 +168,56 @@ struct iommu_kdump_group {
 	struct iommu_kdump_stats stats;
 	const char *reason;
 	bool lost;
-	bool attach_failed;
-	struct iommu_kdump_iova *kept;
 };
 
 bool iommu_kdump_active(void);
 
 /* core.c: called by the IOMMU core with group->mutex held */
-void iommu_kdump_join(struct iommu_group *group, struct device *dev, bool late);
+void iommu_kdump_join(struct iommu_group *group, struct device *dev);
+void iommu_kdump_grow(struct iommu_group *group, struct device *dev);
 void iommu_kdump_leave(struct iommu_group *group, struct device *dev);
 bool iommu_kdump_group_inherited(struct iommu_group *group);
 bool iommu_kdump_set_default_domain(struct iommu_group *group);
 void iommu_kdump_group_ready(struct iommu_group *group);
 int iommu_kdump_take_over(struct iommu_group *group, struct device *dev);
-bool iommu_kdump_default_domain_is_dma(struct iommu_group *group);
-void iommu_kdump_end(struct iommu_group *group);
-void iommu_kdump_keep_iova(struct iommu_group *group,
-			   struct iommu_domain *domain);
+bool iommu_kdump_default_domain_is_dma(struct iommu_group *group,
+				       unsigned int driver_wants);
 void iommu_kdump_free(struct iommu_group *group);
 
-/* core.c: for status.c */
+/* core.c: for the other files */
 struct iommu_group *iommu_kdump_next_group(int *id);
+struct iommu_kdump_dev *iommu_kdump_find_dev(struct iommu_group *group,
+					     struct device *dev);
 
-/* core.c: called without the mutex */
+/* release.c: with group->mutex held */
+void iommu_kdump_release_init(struct iommu_kdump_group *kg);
+void iommu_kdump_release(struct iommu_kdump_group *kg,
+			 struct iommu_domain *domain);
+void iommu_kdump_cancel_release(struct iommu_kdump_group *kg);
+void iommu_kdump_update_release(struct iommu_kdump_group *kg);
+void iommu_kdump_left(struct iommu_group *group, struct iommu_domain *domain);
+
+/* release.c */
+void iommu_kdump_release_late_init(void);
+
+/* core.c and release.c: called without the mutex */
 int iommu_kdump_reset_prepare(struct pci_dev *pdev);
 void iommu_kdump_reset_done(struct pci_dev *pdev);
 void iommu_kdump_driver_bound(struct device *dev);
 void iommu_kdump_driver_unbound(struct device *dev);
+
+/* entries.c */
+bool iommu_kdump_entry_was_refused(const struct iommu_kdump_entries *entries,
+				   u32 id);
+bool iommu_kdump_entry_was_left(struct iommu_kdump_entries *entries, u32 id);
+int iommu_kdump_for_each_id(struct iommu_kdump_entries *entries,
+			    struct device *dev,
+			    int (*fn)(struct iommu_kdump_entries *entries,
+				      u32 id, void *data), void *data);
+
+/* ids.c */
+int iommu_kdump_get_id(struct iommu_kdump_ids *ids, u32 id);
+void iommu_kdump_put_id(struct iommu_kdump_ids *ids, u32 id);
 
 #if IS_ENABLED(CONFIG_KUNIT)
 int iommu_kdump_setup(char *str);
@@ -213,9 +236,13 @@ void iommu_kdump_status_init(void);
 
 /* import.c */
 const char *iommu_kdump_error_reason(int error);
+bool iommu_kdump_same_tables(const struct iommu_kdump_tables *a,
+			     const struct iommu_kdump_tables *b);
 bool iommu_kdump_validate(struct iommu_kdump_group *kg);
-int iommu_kdump_import(struct iommu_kdump_group *kg,
-		       struct iommu_domain *domain, const char **reason);
+int iommu_kdump_import(struct iommu_kdump_group *kg, const char **reason);
+int iommu_kdump_import_member(struct iommu_kdump_group *kg,
+			      struct iommu_kdump_dev *kdev,
+			      const char **reason);
 
 /* reserve.c: called by the DMA API, in any context */
 unsigned long iommu_kdump_alloc_iova(struct iommu_domain *domain,
@@ -231,15 +258,19 @@ void iommu_kdump_free_iova(struct iommu_kdump_iova *old);
 int iommu_kdump_add_range(struct iommu_kdump_ranges *ranges, u64 first,
 			  u64 last);
 void iommu_kdump_free_ranges(struct iommu_kdump_ranges *ranges);
-int iommu_kdump_add_unknown(struct iommu_kdump_ranges *ranges);
-void iommu_kdump_reserve_unknown(struct iommu_domain *domain);
 void iommu_kdump_prefer_low(struct iommu_domain *domain);
 int iommu_kdump_reserve(struct iommu_domain *domain,
 			const struct iommu_kdump_ranges *ranges, bool mapped,
-			bool guessed, u64 *bytes);
-void iommu_kdump_unmap_range(struct iommu_domain *domain, u64 first, u64 last);
+			u64 *bytes);
+int iommu_kdump_reserve_more(struct iommu_domain *domain,
+			     const struct iommu_kdump_ranges *ranges,
+			     u64 *bytes);
+void iommu_kdump_reserved_more(struct iommu_domain *domain);
 void iommu_kdump_release_mappings(struct iommu_domain *domain);
 unsigned int iommu_kdump_given_back(struct iommu_domain *domain);
+
+/* carry.c */
+void iommu_kdump_unmap_range(struct iommu_domain *domain, u64 first, u64 last);
 
 /* oldmem.c */
 
@@ -283,7 +314,12 @@ static inline void iommu_kdump_free_iova(struct iommu_kdump_iova *old)
 }
 
 static inline void iommu_kdump_join(struct iommu_group *group,
-				    struct device *dev, bool late)
+				    struct device *dev)
+{
+}
+
+static inline void iommu_kdump_grow(struct iommu_group *group,
+				    struct device *dev)
 {
 }
 
@@ -312,17 +348,15 @@ static inline int iommu_kdump_take_over(struct iommu_group *group,
 	return 0;
 }
 
-static inline bool iommu_kdump_default_domain_is_dma(struct iommu_group *group)
+static inline bool
+iommu_kdump_default_domain_is_dma(struct iommu_group *group,
+				  unsigned int driver_wants)
 {
 	return false;
 }
 
-static inline void iommu_kdump_end(struct iommu_group *group)
-{
-}
-
-static inline void iommu_kdump_keep_iova(struct iommu_group *group,
-					 struct iommu_domain *domain)
+static inline void iommu_kdump_left(struct iommu_group *group,
+				    struct iommu_domain *domain)
 {
 }
 

@@ -12,7 +12,6 @@
  * time. If the old mappings are still there, they are removed with their range.
  */
 
-#include <linux/generic_pt/iommu.h>
 #include <linux/gfp.h>
 #include <linux/iommu.h>
 #include <linux/iova.h>
@@ -68,60 +67,81 @@ void iommu_kdump_free_ranges(struct iommu_kdump_ranges *ranges)
 	memset(ranges, 0, sizeof(*ranges));
 }
 
-/* Unmap where the page table cannot skip holes by itself */
-static void unmap_page_by_page(struct iommu_domain *domain, u64 first, u64 last)
+/* Index of the last range that starts at or below @addr, -1 if there is none */
+static int find_below(const struct iommu_kdump_ranges *ranges, u64 addr)
 {
-	size_t granule = 1UL << __ffs(domain->pgsize_bitmap);
-	struct iommu_iotlb_gather gather;
-	size_t total = 0;
-	u64 iova = first;
+	int lo = 0, hi = ranges->nr;
 
-	iommu_iotlb_gather_init(&gather);
+	while (lo < hi) {
+		int mid = lo + (hi - lo) / 2;
 
-	while (iova < last) {
-		size_t unmapped = granule;
-
-		/* 0 is ambiguous for IOVA 0, which no kernel maps */
-		if (iommu_iova_to_phys(domain, iova)) {
-			unmapped = iommu_unmap_fast(domain, iova, granule,
-						    &gather);
-			total += unmapped;
-		}
-		if (check_add_overflow(iova, max(unmapped, granule), &iova))
-			break;
+		if (ranges->r[mid].first <= addr)
+			lo = mid + 1;
+		else
+			hi = mid;
 	}
-	if (total)
-		iommu_iotlb_sync(domain, &gather);
+	return lo - 1;
 }
 
-/**
- * iommu_kdump_unmap_range() - Remove all mappings of a range
- * @domain: paging domain
- * @first: first IOVA
- * @last: last IOVA
- *
- * Context: Any, if nobody else changes mappings of the range.
+/*
+ * Take what is free of a range out of the allocator. What is reserved by somebody
+ * else already stays theirs, and is added to @others if that is not NULL.
  */
-void iommu_kdump_unmap_range(struct iommu_domain *domain, u64 first, u64 last)
+static int reserve_range(struct iova_domain *iovad,
+			 const struct iommu_kdump_range *range,
+			 struct iommu_kdump_ranges *ours,
+			 struct iommu_kdump_ranges *others, u64 *bytes)
 {
-	struct pt_iommu *pt = iommupt_from_domain(domain);
-	struct iommu_iotlb_gather gather;
+	unsigned long shift = iova_shift(iovad);
+	unsigned long pfn = range->first >> shift, last = range->last >> shift;
+	int ret;
 
-	if (!pt) {
-		unmap_page_by_page(domain, first, last);
-		return;
+	while (pfn <= last) {
+		unsigned long lo = pfn, hi = last;
+
+		ret = reserve_iova_gap(iovad, &lo, &hi, KDUMP_GFP);
+		if (ret == -ENOENT)
+			lo = last + 1;
+		else if (ret)
+			return ret;
+		if (others && lo > pfn) {
+			ret = iommu_kdump_add_range(others, (u64)pfn << shift,
+						    ((u64)lo << shift) - 1);
+			if (ret && lo <= last)
+				free_iova(iovad, lo);
+			if (ret)
+				return ret;
+		}
+		if (lo > last)
+			break;
+		ret = iommu_kdump_add_range(ours, (u64)lo << shift,
+					    ((u64)hi << shift) |
+						    iova_mask(iovad));
+		if (ret) {
+			free_iova(iovad, lo);
+			return ret;
+		}
+		*bytes += (u64)(hi - lo + 1) << shift;
+		pfn = hi + 1;
 	}
-	iommu_iotlb_gather_init(&gather);
-	pt->ops->unmap_sparse(pt, first, last - first + 1, &gather);
-	iommu_iotlb_sync(domain, &gather);
+	return 0;
+}
+
+static void give_back(struct iova_domain *iovad,
+		      struct iommu_kdump_ranges *ranges)
+{
+	unsigned int i;
+
+	for (i = 0; i < ranges->nr; i++)
+		free_iova(iovad, iova_pfn(iovad, ranges->r[i].first));
+	iommu_kdump_free_ranges(ranges);
 }
 
 /**
  * iommu_kdump_reserve() - Keep old IOVAs from the allocator of a domain
  * @domain: DMA domain whose allocator is initialised
- * @ranges: what to reserve, in ascending order
+ * @ranges: what to reserve
  * @mapped: old mappings are in @ranges, for iommu_kdump_release_mappings()
- * @guessed: old DMA may be elsewhere, and not at all in @ranges
  * @bytes: incremented by what was reserved
  *
  * What is reserved by somebody else already stays theirs.
@@ -132,10 +152,9 @@ void iommu_kdump_unmap_range(struct iommu_domain *domain, u64 first, u64 last)
  */
 int iommu_kdump_reserve(struct iommu_domain *domain,
 			const struct iommu_kdump_ranges *ranges, bool mapped,
-			bool guessed, u64 *bytes)
+			u64 *bytes)
 {
 	struct iova_domain *iovad = iommu_dma_iova_domain(domain);
-	unsigned long shift = iova_shift(iovad);
 	struct iommu_kdump_iova *old;
 	unsigned int i;
 	int ret = 0;
@@ -146,47 +165,13 @@ int iommu_kdump_reserve(struct iommu_domain *domain,
 	spin_lock_init(&old->lock);
 	old->next_reclaim = 1;
 	old->mapped = mapped;
-	old->guessed = guessed;
 
-	for (i = 0; i < ranges->nr && !ret; i++) {
-		unsigned long pfn = ranges->r[i].first >> shift;
-		unsigned long last = ranges->r[i].last >> shift;
-
-		while (pfn <= last) {
-			unsigned long lo = pfn, hi = last;
-
-			ret = reserve_iova_gap(iovad, &lo, &hi, KDUMP_GFP);
-			if (ret == -ENOENT) {
-				lo = last + 1;
-				ret = 0;
-			}
-			if (ret)
-				break;
-			if (mapped && lo > pfn)
-				ret = iommu_kdump_add_range(&old->shared,
-							    (u64)pfn << shift,
-							    ((u64)lo << shift) -
-							    1);
-			if (lo > last)
-				break;
-			if (!ret)
-				ret = iommu_kdump_add_range(&old->reserved,
-							    (u64)lo << shift,
-							    ((u64)hi << shift) |
-							    iova_mask(iovad));
-			if (ret) {
-				free_iova(iovad, lo);
-				break;
-			}
-			*bytes += (u64)(hi - lo + 1) << shift;
-			pfn = hi + 1;
-		}
-	}
-
+	for (i = 0; i < ranges->nr && !ret; i++)
+		ret = reserve_range(iovad, &ranges->r[i], &old->reserved,
+				    mapped ? &old->shared : NULL, bytes);
 	if (ret) {
 		/* The caller takes the mappings out again */
-		for (i = 0; i < old->reserved.nr; i++)
-			free_iova(iovad, old->reserved.r[i].first >> shift);
+		give_back(iovad, &old->reserved);
 		iommu_kdump_free_iova(old);
 		return ret;
 	}
@@ -194,44 +179,126 @@ int iommu_kdump_reserve(struct iommu_domain *domain,
 	return 0;
 }
 
+/* Are all of these in ranges that are reserved for old IOVAs? */
+static bool all_reserved(const struct iommu_kdump_ranges *reserved,
+			 const struct iommu_kdump_ranges *ranges)
+{
+	unsigned int i;
+	u64 pos;
+	int at;
+
+	for (i = 0; i < ranges->nr; i++) {
+		for (pos = ranges->r[i].first; pos <= ranges->r[i].last;
+		     pos = reserved->r[at].last + 1) {
+			at = find_below(reserved, pos);
+			if (at < 0 || reserved->r[at].last < pos)
+				return false;
+			if (reserved->r[at].last == U64_MAX)
+				break;
+		}
+	}
+	return true;
+}
+
+/* Both in ascending order, and without anything in common. There is room. */
+static void merge_into(struct iommu_kdump_ranges *ranges,
+		       const struct iommu_kdump_ranges *more)
+{
+	unsigned int to = ranges->nr + more->nr, a = ranges->nr, b = more->nr;
+
+	ranges->nr = to;
+	while (b) {
+		if (a && ranges->r[a - 1].first > more->r[b - 1].first)
+			ranges->r[--to] = ranges->r[--a];
+		else
+			ranges->r[--to] = more->r[--b];
+	}
+}
+
+/**
+ * iommu_kdump_reserve_more() - Old IOVAs of a device that has joined its group late
+ * @domain: DMA domain of the group, in use by the other devices
+ * @ranges: IOVAs that the crashed kernel has used for the device
+ * @bytes: incremented by what was reserved
+ *
+ * For mappings that are made afterwards: either all of @ranges is kept from the
+ * allocator on return, or nothing more than before.
+ *
+ * Until iommu_kdump_reserved_more() is called none of them gives way.
+ *
+ * Context: May sleep.
+ *
+ * Return: 0; -EADDRINUSE if the crash kernel uses one of them already, or firmware
+ * does; -ENOMEM.
+ */
+int iommu_kdump_reserve_more(struct iommu_domain *domain,
+			     const struct iommu_kdump_ranges *ranges,
+			     u64 *bytes)
+{
+	struct iova_domain *iovad = iommu_dma_iova_domain(domain);
+	struct iommu_kdump_iova *old = iommu_dma_kdump_iova(domain);
+	struct iommu_kdump_ranges none = {}, ours = {}, others = {}, merged = {};
+	unsigned int i;
+	int ret = 0;
+
+	if (!old) {
+		ret = iommu_kdump_reserve(domain, &none, false, bytes);
+		if (ret)
+			return ret;
+		old = iommu_dma_kdump_iova(domain);
+	}
+
+	for (i = 0; i < ranges->nr && !ret; i++)
+		ret = reserve_range(iovad, &ranges->r[i], &ours, &others, bytes);
+	/* Nothing is added meanwhile, only taken away */
+	merged.max = old->reserved.nr + ours.nr;
+	if (!ret && merged.max) {
+		merged.r = kvmalloc_array(merged.max, sizeof(*merged.r),
+					  KDUMP_GFP);
+		if (!merged.r)
+			ret = -ENOMEM;
+	}
+	if (!ret) {
+		spin_lock_irq(&old->lock);
+		if (all_reserved(&old->reserved, &others)) {
+			merged.nr = old->reserved.nr;
+			memcpy(merged.r, old->reserved.r,
+			       merged.nr * sizeof(*merged.r));
+			merge_into(&merged, &ours);
+			swap(old->reserved, merged);
+			old->mapped = true;
+			old->growing = true;
+		} else {
+			ret = -EADDRINUSE;
+		}
+		spin_unlock_irq(&old->lock);
+	}
+	if (ret)
+		give_back(iovad, &ours);
+	iommu_kdump_free_ranges(&ours);
+	iommu_kdump_free_ranges(&others);
+	iommu_kdump_free_ranges(&merged);
+	return ret;
+}
+
+/**
+ * iommu_kdump_reserved_more() - What was reserved for has been mapped
+ * @domain: as for iommu_kdump_reserve_more(), which has succeeded
+ */
+void iommu_kdump_reserved_more(struct iommu_domain *domain)
+{
+	struct iommu_kdump_iova *old = iommu_dma_kdump_iova(domain);
+
+	spin_lock_irq(&old->lock);
+	old->growing = false;
+	spin_unlock_irq(&old->lock);
+}
+
 /*
  * Old DMA may be at IOVAs that nobody has seen. Kernels allocate top down from 4 GiB:
  * from here on it is likely.
  */
 #define KDUMP_LIKELY	SZ_1G
-
-/**
- * iommu_kdump_add_unknown() - Add the IOVAs that old DMA is likely to use
- * @ranges: list to add to
- *
- * DMA that is blocked may go on trying, at IOVAs that nobody has seen.
- *
- * Return: 0 or -ENOMEM.
- */
-int iommu_kdump_add_unknown(struct iommu_kdump_ranges *ranges)
-{
-	return iommu_kdump_add_range(ranges, KDUMP_LIKELY, U32_MAX);
-}
-
-/**
- * iommu_kdump_reserve_unknown() - Keep IOVAs that old DMA is likely to use from
- *                                 the allocator of a domain
- * @domain: default domain of a group that is blocked
- *
- * Context: May sleep. Does nothing if it has been done.
- */
-void iommu_kdump_reserve_unknown(struct iommu_domain *domain)
-{
-	struct iommu_kdump_ranges ranges = {};
-	u64 bytes = 0;
-
-	if (!iommu_is_dma_domain(domain) || !iommu_dma_iova_domain(domain) ||
-	    iommu_dma_kdump_iova(domain))
-		return;
-	if (!iommu_kdump_add_unknown(&ranges))
-		iommu_kdump_reserve(domain, &ranges, false, true, &bytes);
-	iommu_kdump_free_ranges(&ranges);
-}
 
 /**
  * iommu_kdump_prefer_low() - Make new mappings where old DMA is unlikely to be
@@ -253,7 +320,7 @@ void iommu_kdump_prefer_low(struct iommu_domain *domain)
 	if (!iommu_is_dma_domain(domain) || !iommu_dma_iova_domain(domain))
 		return;
 	if (!iommu_dma_kdump_iova(domain) &&
-	    iommu_kdump_reserve(domain, &none, false, false, &bytes))
+	    iommu_kdump_reserve(domain, &none, false, &bytes))
 		return;
 	WRITE_ONCE(iommu_dma_kdump_iova(domain)->low, true);
 }
@@ -280,22 +347,6 @@ static unsigned long alloc_low(struct iova_domain *iovad,
 	return 0;
 }
 
-/* Index of the last range that starts at or below @addr, -1 if there is none */
-static int find_below(const struct iommu_kdump_ranges *ranges, u64 addr)
-{
-	int lo = 0, hi = ranges->nr;
-
-	while (lo < hi) {
-		int mid = lo + (hi - lo) / 2;
-
-		if (ranges->r[mid].first <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo - 1;
-}
-
 /**
  * iommu_kdump_reclaim_iova() - Give reserved IOVAs back to the allocator
  * @domain: DMA domain whose allocator has nothing left
@@ -319,14 +370,12 @@ bool iommu_kdump_reclaim_iova(struct iommu_domain *domain,
 		return false;
 
 	spin_lock_irqsave(&old->lock, flags);
-	for (n = 0; n < old->next_reclaim; n++) {
+	for (n = 0; n < old->next_reclaim && !old->growing; n++) {
 		struct iommu_kdump_range r;
 
 		i = find_below(&old->reserved, limit);
 		if (i < 0)
 			break;
-		if (old->guessed)
-			i = 0;
 		r = old->reserved.r[i];
 		memmove(&old->reserved.r[i], &old->reserved.r[i + 1],
 			(old->reserved.nr - i - 1) * sizeof(r));
@@ -352,8 +401,9 @@ bool iommu_kdump_reclaim_iova(struct iommu_domain *domain,
  * @limit: highest IOVA that @dev can reach
  * @dev: the device
  *
- * A crash kernel stays away from where DMA of the crashed one may be. What it has
- * reserved for that gives way before an allocation fails.
+ * A crash kernel stays away from where DMA of the crashed one may be: as low as
+ * possible, else as high as possible. What it has reserved gives way before an
+ * allocation fails.
  *
  * Context: Any.
  *
@@ -371,13 +421,6 @@ unsigned long iommu_kdump_alloc_iova(struct iommu_domain *domain,
 	iova = alloc_low(iovad, old, size, limit);
 	if (iova)
 		return iova;
-	/* As in the DMA API of every kernel: 32-bit addresses first */
-	if (limit > DMA_BIT_MASK(32) && dev->iommu->pci_32bit_workaround) {
-		iova = alloc_iova_fast(iovad, size, DMA_BIT_MASK(32) >> shift,
-				       false);
-		if (iova)
-			return iova;
-	}
 	do {
 		iova = alloc_iova_fast(iovad, size, limit >> shift, true);
 	} while (!iova && iommu_kdump_reclaim_iova(domain, iovad, old, limit));
