@@ -88,6 +88,18 @@ bool iommu_kdump_active(void)
 }
 
 /**
+ * iommu_kdump_takes_part() - Does the framework care about a device?
+ * @dev: the device
+ *
+ * Return: true in a crash kernel, if the driver of its IOMMU has opted in.
+ */
+bool iommu_kdump_takes_part(struct device *dev)
+{
+	return iommu_kdump_active() && dev->iommu && dev->iommu->iommu_dev &&
+	       dev->iommu->iommu_dev->kdump;
+}
+
+/**
  * iommu_domain_is_inherited() - Is this the translation of the crashed kernel?
  * @domain: domain to look at, may be NULL
  *
@@ -240,11 +252,10 @@ static int inherit_id(struct iommu_kdump_entries *entries, u32 id, void *data)
  */
 void iommu_kdump_join(struct iommu_group *group, struct device *dev)
 {
-	struct iommu_kdump_entries *entries = dev->iommu->iommu_dev->kdump;
 	struct iommu_kdump_group *kg;
 	struct iommu_kdump_dev *kdev;
 
-	if (!iommu_kdump_active() || !entries)
+	if (!iommu_kdump_takes_part(dev))
 		return;
 
 	kg = get_kdump_group(group);
@@ -265,7 +276,8 @@ void iommu_kdump_join(struct iommu_group *group, struct device *dev)
 
 	kdev->dev = dev;
 	kdev->dma = may_do_dma(dev);
-	kdev->error = iommu_kdump_for_each_id(entries, dev, inherit_id, kdev);
+	kdev->error = iommu_kdump_for_each_id(dev->iommu->iommu_dev->kdump, dev,
+					      inherit_id, kdev);
 	if (kdev->tables.type == IOMMU_KDUMP_NONE)
 		kdev->tables.type = IOMMU_KDUMP_BLOCKED;
 	else
@@ -367,11 +379,10 @@ static bool group_was_missed(struct iommu_group *group)
 {
 	struct group_device *gdev;
 
-	if (group->kdump || !iommu_kdump_active())
+	if (group->kdump)
 		return false;
 	for_each_group_device(group, gdev) {
-		if (gdev->dev->iommu && gdev->dev->iommu->iommu_dev &&
-		    gdev->dev->iommu->iommu_dev->kdump)
+		if (iommu_kdump_takes_part(gdev->dev))
 			return true;
 	}
 	return false;
@@ -597,6 +608,24 @@ static void decide(struct iommu_kdump_group *kg)
 		iommu_kdump_prefer_low(domain);
 }
 
+/* The state of the group says what becomes of its old mappings */
+static int leave_inherited(struct iommu_kdump_group *kg)
+{
+	struct iommu_group *group = kg->group;
+	int ret;
+
+	ret = iommu_group_leave_inherited(group);
+	trace_iommu_kdump_attach(group->id, iommu_kdump_state_name(kg->state),
+				 ret);
+	if (ret)
+		pr_err("group %d: a device could not be attached and is blocked (%d)\n",
+		       group->id, ret);
+	if (kg->state == KDUMP_RELEASED)
+		iommu_kdump_release(kg, group->default_domain);
+	iommu_kdump_update_release(kg);
+	return ret;
+}
+
 /**
  * iommu_kdump_take_over() - Move a group from the old tables to its default
  *                           domain
@@ -635,17 +664,33 @@ int iommu_kdump_take_over(struct iommu_group *group, struct device *dev)
 	    !is_bridge(dev))
 		pci_clear_master(to_pci_dev(dev));
 
-	ret = iommu_group_leave_inherited(group);
-	trace_iommu_kdump_attach(group->id, iommu_kdump_state_name(kg->state),
-				 ret);
-	if (ret)
-		pr_err("group %d: a device could not be attached and is blocked (%d)\n",
-		       group->id, ret);
-	if (kg->state == KDUMP_RELEASED)
-		iommu_kdump_release(kg, group->default_domain);
-	iommu_kdump_update_release(kg);
+	ret = leave_inherited(kg);
 	/* It has been tried right now */
 	return dev && iommu_group_is_parked(group, dev) ? ret : 0;
+}
+
+/**
+ * iommu_kdump_abandon() - Move a group to its default domain without its old mappings
+ * @group: group whose mutex is held
+ *
+ * Somebody is about to attach a domain of his own. Does nothing if the group does not
+ * use old tables (any more).
+ *
+ * Return: 0, or why the group cannot be blocked.
+ */
+int iommu_kdump_abandon(struct iommu_group *group)
+{
+	int ret;
+
+	if (!iommu_kdump_group_inherited(group))
+		return 0;
+	ret = iommu_group_alloc_blocking_domain(group);
+	if (ret)
+		return ret;
+	group->kdump->state = KDUMP_RELEASED;
+	iommu_kdump_prefer_low(group->default_domain);
+	leave_inherited(group->kdump);
+	return 0;
 }
 
 /**

@@ -171,6 +171,7 @@ struct iommu_kdump_group {
 };
 
 bool iommu_kdump_active(void);
+bool iommu_kdump_takes_part(struct device *dev);
 
 /* core.c: called by the IOMMU core with group->mutex held */
 void iommu_kdump_join(struct iommu_group *group, struct device *dev);
@@ -180,6 +181,7 @@ bool iommu_kdump_group_inherited(struct iommu_group *group);
 bool iommu_kdump_set_default_domain(struct iommu_group *group);
 void iommu_kdump_group_ready(struct iommu_group *group);
 int iommu_kdump_take_over(struct iommu_group *group, struct device *dev);
+int iommu_kdump_abandon(struct iommu_group *group);
 bool iommu_kdump_default_domain_is_dma(struct iommu_group *group,
 				       unsigned int driver_wants);
 void iommu_kdump_free(struct iommu_group *group);
@@ -302,6 +304,11 @@ static inline bool iommu_kdump_active(void)
 	return false;
 }
 
+static inline bool iommu_kdump_takes_part(struct device *dev)
+{
+	return false;
+}
+
 static inline unsigned long
 iommu_kdump_alloc_iova(struct iommu_domain *domain, struct iova_domain *iovad,
 		       unsigned long size, u64 limit, struct device *dev)
@@ -344,6 +351,11 @@ static inline void iommu_kdump_group_ready(struct iommu_group *group)
 
 static inline int iommu_kdump_take_over(struct iommu_group *group,
 					struct device *dev)
+{
+	return 0;
+}
+
+static inline int iommu_kdump_abandon(struct iommu_group *group)
 {
 	return 0;
 }
