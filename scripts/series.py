@@ -9,24 +9,41 @@ patches/steps lists the steps, in the order in which they are mailed:
   new     = include/linux/iommu-kdump.h drivers/iommu/kdump/
   patches = iommu-ops.patch
 
-A step adds new files (a directory stands for all new files below it that no
-other step names) and applies patches of the quilt series. Its commit message is
-a file below patches/, or the head of its patch if that is the only one. Without
-patches/steps, all new files are the first step and each patch is one more.
-patches/cover-letter is the text of the cover letter, its subject first.
+A step adds new files (a directory stands for all new files below it, a pattern
+for those that match it; the longest name counts) and applies patches of the quilt
+series. Its commit message is a file below patches/, or the head of its patch if
+that is the only one. Without patches/steps, all new files are the first step and
+each patch is one more. patches/cover-letter is the text of the cover letter, its
+subject first.
 
-What git am makes of the result is compared with out/linux, file by file.
+New files come whole, in the step that names them, in an order in which each one
+needs only what is there already. The one exception makes it possible to build
+each of them from its step on: a new Makefile comes without the objects whose
+sources are new and belong to a later step, and gets them there.
+
+What git am makes of the result is compared with out/linux, file by file. Then
+the size of each patch is printed, and has to be within the limits below.
 """
 
 import configparser
 import os
+import re
 import shutil
 import subprocess
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 from tree import (BASE, OUT, PATCHES, REPO, TREE, Refusal, Tree, desired, overlay, patched, read_file,
                   scratch, series, version, write_new)
+
+# Lines of code that a patch may add
+MAX_ADDED = 400
+# How many lines more than now these may have in the files that they have today
+MAX_GROWTH = {"drivers/iommu/intel/": 0, "drivers/iommu/amd/": 0}
+
+CODE = re.compile(r"(\.[chS]|(^|/)(Makefile|Kconfig)[^/]*)$")
+TESTS = re.compile(r"(_kunit\.[ch]|/kunit_[^/]*)$|^(lib|include)/kunit/|^tools/testing/|^Documentation/")
 
 
 def git(directory, *args):
@@ -80,7 +97,8 @@ def read_steps(new):
     owner = {}
     for section in config.sections():
         for entry in config[section].get("new", "").split():
-            members = [p for p in new if p == entry or (entry.endswith("/") and p.startswith(entry))]
+            members = [p for p in new if p == entry or (p.startswith(entry) if entry.endswith("/")
+                                                        else fnmatch(p, entry))]
             if not members:
                 problems.append(f"[{section}] {entry}: there is no such new file")
             for member in members:
@@ -152,18 +170,89 @@ def repository(directory, files):
     git(directory, "commit", "-q", "--allow-empty", "-m", f"Linux {version(BASE)}")
 
 
+def makefile_until(file, path, later):
+    """A new Makefile without the objects of @later, sources that are yet to come."""
+    kind, data = file
+    lines = []
+    for line in data.decode().splitlines(True):
+        kept = re.sub(r" (\S+)\.o\b", lambda m: "" if str(Path(path).parent / f"{m[1]}.c") in later else m[0], line)
+        # An object less, or the last one of its line.
+        if kept == line or ".o" in kept:
+            lines.append(kept)
+    return kind, "".join(lines).encode()
+
+
+def code_lines(path, text):
+    """The numbers of the lines that are neither empty nor a comment only."""
+    found = set()
+    inside = False
+    for number, line in enumerate(text.splitlines(), 1):
+        if path.endswith((".c", ".h", ".S")):
+            rest = ""
+            while line:
+                if inside:
+                    _, end, line = line.partition("*/")
+                    inside = not end
+                else:
+                    before, start, line = line.partition("/*")
+                    rest += before
+                    inside = bool(start)
+            line = rest.partition("//")[0]
+        else:
+            line = line.partition("#")[0]
+        if line.strip():
+            found.add(number)
+    return found
+
+
+def added_code(directory, commit):
+    """Lines of code that a commit adds: no tests, no documentation."""
+    count = 0
+    path, code = "", set()
+    for line in git(directory, "diff", "-U0", "--no-renames", "--no-color", f"{commit}^", commit).splitlines():
+        if line.startswith("+++ "):
+            path = line.removeprefix("+++ b/")
+            code = set()
+            if CODE.search(path) and not TESTS.search(path) and path != "+++ /dev/null":
+                code = code_lines(path, git(directory, "show", f"{commit}:{path}"))
+        elif code and (match := re.match(r"@@ -\S+ \+(\d+)(?:,(\d+))? @@", line)):
+            first = int(match[1])
+            count += len(code & set(range(first, first + int(match[2] or 1))))
+    return count
+
+
 def balance(directory):
-    """Lines added to and removed from existing files, by area."""
-    areas = {"drivers/iommu/intel/": [0, 0], "drivers/iommu/amd/": [0, 0], "elsewhere": [0, 0]}
+    """Lines added to and removed from existing files, by area, and what is too much."""
+    areas = {area: [0, 0] for area in [*MAX_GROWTH, "elsewhere"]}
     new = set(git(directory, "diff", "--diff-filter=A", "--name-only", "start", "HEAD").split())
     for line in git(directory, "diff", "--numstat", "start", "HEAD").splitlines():
         added, removed, path = line.split("\t")
         if path not in new and added != "-":
-            area = next((a for a in areas if path.startswith(a)), "elsewhere")
+            area = next((a for a in MAX_GROWTH if path.startswith(a)), "elsewhere")
             areas[area][0] += int(added)
             areas[area][1] += int(removed)
+    problems = []
     for area, (added, removed) in areas.items():
-        print(f"  existing files, {area:21} +{added} -{removed}")
+        print(f"  existing files, {area:21} +{added} -{removed} ({added - removed:+})")
+        if added - removed > MAX_GROWTH.get(area, added):
+            problems.append(f"{area}: {added - removed:+} lines in existing files, at most {MAX_GROWTH[area]:+}")
+    return problems
+
+
+def check_sizes(directory):
+    """Print what each patch adds, and refuse what is too much."""
+    problems = []
+    print("  code  patch")
+    for commit in git(directory, "rev-list", "--reverse", "start..HEAD").split():
+        count = added_code(directory, commit)
+        subject = git(directory, "log", "-1", "--format=%s", commit).strip()
+        over = count > MAX_ADDED
+        print(f"  {count:4}{'!' if over else ' '} {subject}")
+        if over:
+            problems.append(f"{subject}: {count} lines of code, at most {MAX_ADDED}")
+    problems += balance(directory)
+    if problems:
+        raise Refusal("out/series is written, but too large to be mailed", problems)
 
 
 def make_series():
@@ -183,8 +272,13 @@ def make_series():
         tree = Path(work, "tree")
         repository(tree, base)
         git(tree, "tag", "start")
+        makefiles = []
+        later = set(new)
         for name, message, files, patches in steps:
             put(tree, {p: new[p] for p in files})
+            later -= set(files)
+            makefiles += [p for p in files if Path(p).name == "Makefile"]
+            put(tree, {p: makefile_until(new[p], p, later) for p in makefiles})
             for patch in patches:
                 made, problems, _ = patched(tree, [patch])
                 if problems:
@@ -212,7 +306,7 @@ def make_series():
         shutil.move(result, OUT / "series")
         print(f"out/series: {len(mails)} patches; git am of them on Linux {version(BASE)} gives "
               f"out/linux, {len(want)} files compared")
-        balance(tree)
+        check_sizes(tree)
 
 
 def main():

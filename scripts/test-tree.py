@@ -623,6 +623,62 @@ def test_series_in_steps(w):
     assert "new file mode 100755" in mails[2].read_text()
 
 
+def sized(w, files, steps):
+    """A world with these new files besides core.c, in steps of their own."""
+    w.git(w.repo, "config", "user.name", "A")
+    w.git(w.repo, "config", "user.email", "a@b")
+    w.put(w.repo, files)
+    text = "".join(f"[{name}]\nmessage = {name}.txt\nnew = {new}\n" for name, new in steps.items()) + \
+        f"[core]\nmessage = core.txt\nnew = {NEW} {TOOL}\npatches = core.patch driver.patch hook.patch\n"
+    w.put(w.repo / "patches", {f"{name}.txt": f"iommu: {name}\n\nWhy.\n" for name in [*steps, "core"]})
+    w.put(w.repo / "patches", {"steps": text})
+    w.ready()
+
+
+def test_series_counts_code(w):
+    w.commit(w.repo)
+    w.put(w.kernel, {"Documentation/index.rst": "x\n"})
+    code = "/* What\n * it is */\n\n// more\nint a; /* one\n */ int b;\n"
+    sized(w, {"drivers/iommu/kdump/b.c": code + "int c;\n" * 398, "drivers/iommu/kdump/b_kunit.c": "int c;\n" * 500,
+              "Documentation/iommu/b.rst": "text\n" * 500}, {"big": "drivers/iommu/kdump/b*.c Documentation/"})
+    w.good("series")
+    assert "\n   400  iommu: big\n     5  iommu: core\n" in w.output, w.output
+    w.edit("drivers/iommu/kdump/b.c", "int a;", "int\na;", w.repo)
+    w.good("tree")
+    assert not w.make("series")
+    assert "error: out/series is written, but too large" in w.output, w.output
+    assert "\n  iommu: big: 401 lines of code, at most 400\n" in w.output, w.output
+
+
+def test_series_lets_no_driver_grow(w):
+    w.commit(w.repo)
+    path = "drivers/iommu/amd/init.c"
+    w.put(w.kernel, {path: lines("amd")})
+    w.patch("grow.patch", {path: ("amd line 7\n", "amd line VII\n")})
+    sized(w, {}, {})
+    w.edit("patches/steps", "hook.patch\n", "hook.patch grow.patch\n", w.repo)
+    w.good("series")
+    assert "drivers/iommu/amd/    +1 -1 (+0)" in w.output, w.output
+    w.edit(path, "amd line 20\n", "amd line 20\namd line XX\n")
+    w.good("pull")
+    assert not w.make("series")
+    assert "\n  drivers/iommu/amd/: +1 lines in existing files, at most +0\n" in w.output, w.output
+
+
+def test_series_has_a_makefile_grow(w):
+    w.commit(w.repo)
+    makefile = "obj-$(A) += core.o one.o two.o\nobj-$(B) += three.o\n"
+    sized(w, {"drivers/iommu/kdump/Makefile": makefile, "drivers/iommu/kdump/one.c": "", "drivers/iommu/kdump/two.c": "",
+              "drivers/iommu/kdump/three.c": ""},
+          {"a": "drivers/iommu/kdump/Makefile drivers/iommu/kdump/two.c", "b": "drivers/iommu/kdump/one.c",
+           "c": "drivers/iommu/kdump/three.c"})
+    w.good("series")
+    mails = [mail.read_text() for mail in sorted((w.out / "series").iterdir())[1:]]
+    added = [[line[1:] for line in mail.splitlines() if line.startswith("+obj-")] for mail in mails]
+    assert added == [["obj-$(A) += two.o"], ["obj-$(A) += one.o two.o"], ["obj-$(B) += three.o"],
+                     ["obj-$(A) += core.o one.o two.o"]], added
+
+
 def run(name):
     """One test in a world of its own; ok or not, and its lines of TAP."""
     with tempfile.TemporaryDirectory(prefix="test-tree.") as root:
