@@ -43,7 +43,7 @@ MAX_ADDED = 400
 MAX_GROWTH = {"drivers/iommu/intel/": 0, "drivers/iommu/amd/": 0}
 
 CODE = re.compile(r"(\.[chS]|(^|/)(Makefile|Kconfig)[^/]*)$")
-TESTS = re.compile(r"(_kunit\.[ch]|/kunit_[^/]*)$|^(lib|include)/kunit/|^tools/testing/|^Documentation/")
+TESTS = re.compile(r"kunit[^/]*$|^(lib|include)/kunit/|^tools/testing/|^Documentation/")
 
 
 def git(directory, *args):

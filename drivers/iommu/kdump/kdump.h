@@ -170,26 +170,27 @@ struct iommu_kdump_group {
 	bool lost;
 };
 
+/* group.c */
+extern struct iommu_domain iommu_kdump_inherited_domain;
 bool iommu_kdump_active(void);
 bool iommu_kdump_takes_part(struct device *dev);
+bool iommu_kdump_group_inherited(struct iommu_group *group);
+struct iommu_kdump_group *iommu_kdump_new_group(struct iommu_group *group);
+struct iommu_kdump_dev *iommu_kdump_find_dev(struct iommu_group *group,
+					     struct device *dev);
+struct iommu_group *iommu_kdump_next_group(int *id);
+void iommu_kdump_free(struct iommu_group *group);
 
 /* core.c: called by the IOMMU core with group->mutex held */
 void iommu_kdump_join(struct iommu_group *group, struct device *dev);
 void iommu_kdump_grow(struct iommu_group *group, struct device *dev);
 void iommu_kdump_leave(struct iommu_group *group, struct device *dev);
-bool iommu_kdump_group_inherited(struct iommu_group *group);
 bool iommu_kdump_set_default_domain(struct iommu_group *group);
 void iommu_kdump_group_ready(struct iommu_group *group);
 int iommu_kdump_take_over(struct iommu_group *group, struct device *dev);
 int iommu_kdump_abandon(struct iommu_group *group);
 bool iommu_kdump_default_domain_is_dma(struct iommu_group *group,
 				       unsigned int driver_wants);
-void iommu_kdump_free(struct iommu_group *group);
-
-/* core.c: for the other files */
-struct iommu_group *iommu_kdump_next_group(int *id);
-struct iommu_kdump_dev *iommu_kdump_find_dev(struct iommu_group *group,
-					     struct device *dev);
 
 /* release.c: with group->mutex held */
 void iommu_kdump_release_init(struct iommu_kdump_group *kg);
