@@ -8,7 +8,9 @@
 #   BISECT_FROM=N   apply the steps before N, but do not build them
 #
 # What a step gave is remembered under what it is made of, so a run goes on where
-# the last one ended, and builds only from the first patch that has changed.
+# the last one ended, and builds only from the first patch that has changed. Steps
+# that change tools and documentation only are what the step before is. All steps
+# share a build directory, so that a step compiles what its patch touches, and links.
 set -euo pipefail
 
 # shellcheck source=scripts/lib.sh
@@ -86,14 +88,15 @@ build_step()
 {
 	local name=$1 log=$2 options=() why
 
-	# The options of the step: what the test kernels ask for, if it is there yet.
+	# The framework is built from its first patch on, long before drivers select it.
 	! grep -qE '^config IOMMU_KDUMP$' "$tree/drivers/iommu/Kconfig" || options=(IOMMU_KDUMP=y)
 	kernel_make "$tree" "$build" x86_64 "${CC:-gcc}"
-	if ! why=$(configure "$build" "$log.config" tinyconfig+rig INTEL_IOMMU=y AMD_IOMMU=y "${options[@]}"); then
+	if ! why=$(configure "$build" "$log.config" tinyconfig+rig COMPILE_TEST=y INTEL_IOMMU=y AMD_IOMMU=y \
+			"${options[@]}"); then
 		verdict="no: $why"
 		return
 	fi
-	"${make[@]}" -j"$(nproc)" bzImage >"$log" 2>&1 &
+	"${make[@]}" -j"$(nproc)" vmlinux >"$log" 2>&1 &
 	if ! watch $! "$name" compiled "$log"; then
 		verdict="no: $(grep -m 1 -E ' error: |undefined reference|\*\*\* ' "$log" || tail -n 1 "$log")"
 		return

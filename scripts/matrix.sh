@@ -28,17 +28,24 @@ unset ROWS
 mapfile -t new < <("$here/tree.py" files --new | grep '\.[ch]$')
 [ ${#new[@]} -gt 0 ] || die "the repository has no new file: get the whole repository"
 
+# objects_for OPTION: what the Makefile of the framework builds for an option
+objects_for()
+{
+	sed -n "s/^obj-.(CONFIG_$1) += //p" "$tree/drivers/iommu/kdump/Makefile" | tr ' ' '\n' |
+		sed 's|^|drivers/iommu/kdump/|'
+}
+
 # wanted_objects BUILD: of the framework's files, those that this build has to have
 wanted_objects()
 {
 	local config=$1/.config
 
-	! grep -q '^CONFIG_IOMMU_KDUMP_KUNIT_TEST=y' "$config" || echo drivers/iommu/kdump/kdump_kunit.o
-	! grep -q '^CONFIG_IOMMU_KDUMP_BENCH=y' "$config" || echo drivers/iommu/kdump/bench_kunit.o
+	! grep -q '^CONFIG_IOMMU_KDUMP_KUNIT_TEST=y' "$config" || objects_for IOMMU_KDUMP_KUNIT_TEST
+	! grep -q '^CONFIG_IOMMU_KDUMP_BENCH=y' "$config" || objects_for IOMMU_KDUMP_BENCH
 	! grep -q '^CONFIG_KUNIT_IOMMU=y' "$config" || printf 'lib/kunit/%s.o\n' iommu iommu-test
 	grep -q '^CONFIG_IOMMU_KDUMP=y' "$config" || return 0
 	! grep -q '^CONFIG_KUNIT_IOMMU=y' "$config" || echo lib/kunit/iommu-kdump.o
-	sed -n 's/^obj-.(CONFIG_IOMMU_KDUMP) += //p' "$tree/drivers/iommu/kdump/Makefile" | tr ' ' '\n' | sed 's|^|drivers/iommu/kdump/|'
+	objects_for IOMMU_KDUMP
 	! grep -q '^CONFIG_INTEL_IOMMU=y' "$config" || echo drivers/iommu/intel/kdump.o
 	! grep -q '^CONFIG_AMD_IOMMU=y' "$config" || echo drivers/iommu/amd/kdump.o
 }
