@@ -20,7 +20,7 @@ RIG := scripts/rig.sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
-LOCKED := setup tree pull status kernel kernel-mainline kernel-dump kernels-dump kernel-off demo \
+LOCKED := setup tree pull status kernel kernel-mainline kernel-dump kernels-dump kernels-off demo \
 	  compare check corrupt soak dumps small debian-dump check-tools mutate fuzz bench \
 	  series lint matrix bisect-check regress bases clean
 # The KUnit tests come with a script of their own.
@@ -109,10 +109,12 @@ mutate: tree-keep ## break the code on purpose, one line at a time: MUTANTS=patt
 fuzz: tree-keep ## corrupted tables in any number: N=number, SEED=n to repeat a run
 	@scripts/fuzz.sh
 
-kernel-off: tree-keep
+.PHONY: kernels-off
+kernels-off: tree-keep
 	@scripts/kernel.sh framework-off
+	@scripts/kernel.sh mainline-off
 
-bench: kernel kernel-mainline kernel-off ## what it costs: a table, out/bench.json, a picture; PARTS=, PAIRS=
+bench: kernel kernel-mainline kernels-off ## what it costs: a table, out/bench.json, a picture; PARTS=, PAIRS=
 	@scripts/bench.sh
 
 check: setup ## run every test there is

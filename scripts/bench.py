@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Run the benchmarks, judge them, and write OUT/bench.json and a picture.
 
-bench.sh builds what this one runs: the KUnit kernel with the benchmarks, and three
-kernels for virtual machines: with the framework, unmodified, and with the framework
-compiled out. Everything that is counted runs under QEMU's -icount, where a
-nanosecond of the machine is an instruction, so that two runs give the same and the
-host may do other things meanwhile.
+bench.sh builds what this one runs: the KUnit kernel with the benchmarks, and four
+kernels for virtual machines: with the framework, unmodified, and both without
+CRASH_DUMP ("off"), which compiles the framework out. Everything that is counted runs
+under QEMU's -icount, where a nanosecond of the machine is an instruction, so that two
+runs give the same and the host may do other things meanwhile.
 """
 
 import argparse
@@ -39,8 +39,12 @@ QEMU = os.environ.get("QEMU", "qemu-system-x86_64")
 # Of Student's t for 19 degrees of freedom, two-sided, 95 %
 T_19 = 2.093
 
-# The last patch of the series
-REMOVAL = HERE.parent / "patches/iommu-remove-deferred-attach.patch"
+# What each kernel is measured against: the unmodified one with the same options
+UNMODIFIED = {"framework": "mainline", "off": "mainline-off"}
+
+# The patches that change normal boots and say why, in the order to take them out again
+MEANT = [HERE.parent / "patches" / name for name in
+         ("iommu-remove-deferred-attach.patch", "iommu-park-device.patch")]
 
 
 class BenchError(Exception):
@@ -424,14 +428,14 @@ def run_map(results, guests, work):
                                 f"{match[2]}"] = latency(match[3])
     results.raw["pairs"] = pairs
     results.raw["own"] = own
-    for name in ("framework", "off"):
+    for name, unmodified in UNMODIFIED.items():
         for size, values in pairs[name].items():
-            base = pairs["mainline"][size]["median"]
+            base = pairs[unmodified][size]["median"]
             results.add("normal kernel", f"{name}: map and unmap {size // KIB} KiB, "
                         f"instructions to unmodified", values["median"] / base, 1.0,
                         note=f"{values['median']:,} and {base:,}")
         for case, ((mapped, _), (unmapped, _)) in own[name].items():
-            (base_map, deviation), (base_unmap, _) = own["mainline"][case]
+            (base_map, deviation), (base_unmap, _) = own[unmodified][case]
             results.add("normal kernel", f"{name}: the kernel's benchmark, {case}, "
                         f"to unmodified", (mapped + unmapped) / (base_map + base_unmap),
                         1.0 + max(0.1, deviation) / (base_map + base_unmap),
@@ -586,23 +590,26 @@ def different_functions(name, mine, base):
     return len(names) - len(different), different
 
 
-class WithDeferral:
-    """The source of a build as it is before the last patch of the series."""
+class WithoutMeant:
+    """The source of a build without the patches that change normal boots."""
 
     def __init__(self, build_dir, scratch):
         self.build_dir = build_dir
         self.source = build_dir.resolve().parent
         self.scratch = scratch
-        self.files = scratch / "with-deferral"
-        patch = REMOVAL.read_text(encoding="utf-8")
-        for name in re.findall(r"^--- a/(\S+)", patch, re.M):
-            (self.files / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(self.source / name, self.files / name)
-        done = subprocess.run(["patch", "-s", "-R", "-p1", "-d", str(self.files)],
-                              input=patch, check=False, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        if done.returncode:
-            raise BenchError(f"{REMOVAL.name} is not in {self.source}: {done.stdout}")
+        self.files = scratch / "without-meant"
+        shutil.rmtree(self.files, ignore_errors=True)
+        for path in MEANT:
+            patch = path.read_text(encoding="utf-8")
+            for name in re.findall(r"^--- a/(\S+)", patch, re.M):
+                if not (self.files / name).exists():
+                    (self.files / name).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copy(self.source / name, self.files / name)
+            done = subprocess.run(["patch", "-s", "-R", "-p1", "-d", str(self.files)],
+                                  input=patch, check=False, text=True,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            if done.returncode:
+                raise BenchError(f"{path.name} is not in {self.source}: {done.stdout}")
 
     def object(self, name):
         """Compile one object from it."""
@@ -624,7 +631,7 @@ class WithDeferral:
 
 
 def compare_text(results, off, mainline, scratch):
-    """Functions of the core whose code is another with the option off."""
+    """Functions of the core whose code is another without CRASH_DUMP."""
     ours = compiled_objects(off, "drivers/iommu")
     theirs = compiled_objects(mainline, "drivers/iommu")
     equal, drivers, core = 0, set(), {}
@@ -635,42 +642,42 @@ def compare_text(results, off, mainline, scratch):
             drivers |= different
         elif different:
             core[name] = different
-    # Put back, what the removal of the deferral has changed must be as it was
-    before = WithDeferral(off, scratch)
+    # Without what is meant to change, all must be as it was
+    before = WithoutMeant(off, scratch)
     left = set()
     for name in core:
         left |= different_functions(name, before.object(name), theirs.get(name))[1]
     removed = set().union(*core.values()) - left
     results.raw["text_off"] = {"equal": equal, "different": sorted(left),
-                               "deferral": sorted(removed), "drivers": sorted(drivers)}
-    results.add("normal kernel", "off: functions of the core that differ, but for the "
-                "removed deferral", len(left), 0,
-                note=f"{equal:,} are equal, {len(removed)} are with the deferral put "
-                     f"back{'; ' if left else ''}{', '.join(sorted(left))[:300]}")
+                               "meant": sorted(removed), "drivers": sorted(drivers)}
+    results.add("normal kernel", "off: functions of the core that differ, but for "
+                "what is meant to", len(left), 0,
+                note=f"{equal:,} are equal, {len(removed)} are without the two patches "
+                     f"for normal boots{'; ' if left else ''}{', '.join(sorted(left))[:300]}")
     results.add("normal kernel", "off: functions of the Intel and AMD drivers that "
                 "differ", len(drivers), note="take-over is in there")
 
 
 def run_files(results, options, work):
-    builds = {"framework": options.framework, "off": options.off,
-              "mainline": options.mainline}
+    builds = {name: getattr(options, name.replace("-", "_"))
+              for name in ("framework", "off", "mainline", "mainline-off")}
     size = {name: sections(path) for name, path in builds.items()}
     results.raw["size"] = size
-    for name in ("framework", "off"):
+    for name, unmodified in UNMODIFIED.items():
         for section in ("text", "data", "bss"):
-            grown = size[name][section] - size["mainline"][section]
+            grown = size[name][section] - size[unmodified][section]
             results.add("normal kernel", f"{name}: {section} more than unmodified",
                         grown, unit="bytes",
-                        note=f"{100 * grown / size['mainline'][section]:.2f} %")
+                        note=f"{100 * grown / size[unmodified][section]:.2f} %")
     structs = {name: struct_sizes(path, work) for name, path in builds.items()}
     results.raw["structs"] = structs
-    for name in ("framework", "off"):
-        more = sum(structs[name].values()) - sum(structs["mainline"].values())
+    for name, unmodified in UNMODIFIED.items():
+        more = sum(structs[name].values()) - sum(structs[unmodified].values())
         results.add("normal kernel", f"{name}: memory for each device, more than "
                     f"unmodified", more, 0, "bytes",
                     note=", ".join(f"{struct} {value}" for struct, value in
                                    structs[name].items()))
-    compare_text(results, options.off, options.mainline, work)
+    compare_text(results, options.off, options.mainline_off, work)
 
 
 # The picture
@@ -723,7 +730,7 @@ PARTS = ("kunit", "files", "map", "panic")
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name in ("kunit", "framework", "mainline", "off"):
+    for name in ("kunit", "framework", "mainline", "off", "mainline-off"):
         parser.add_argument(f"--{name}", type=pathlib.Path, required=True,
                             metavar="BUILD")
     parser.add_argument("--out", type=pathlib.Path, required=True)
@@ -734,7 +741,7 @@ def main():
     parser.add_argument("--timeout", type=int, default=3600,
                         help="seconds until a KUnit run counts as hung")
     options = parser.parse_args()
-    for name in ("kunit", "framework", "mainline", "off", "out"):
+    for name in ("kunit", "framework", "mainline", "off", "mainline_off", "out"):
         setattr(options, name, getattr(options, name).resolve())
     parts = options.parts.split(",")
     unknown = set(parts) - set(PARTS)
@@ -750,8 +757,8 @@ def main():
         if "files" in parts:
             run_files(results, options, work)
         if "map" in parts or "panic" in parts:
-            guests = {name: Guest(name, getattr(options, name), work)
-                      for name in ("mainline", "framework", "off")}
+            guests = {name: Guest(name, getattr(options, name.replace("-", "_")), work)
+                      for name in ("mainline", "framework", "off", "mainline-off")}
             for guest in guests.values():
                 guest.prepare()
             if "map" in parts:

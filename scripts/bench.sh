@@ -41,4 +41,5 @@ kunit_kernel
 
 python3 "$here/bench.py" --out "$OUT" --kunit "$OUT/build/bench-kunit" \
 	--framework "$OUT/build/framework" --mainline "$OUT/build/mainline" \
-	--off "$OUT/build/framework-off" ${PARTS:+--parts "$PARTS"} ${PAIRS:+--pairs "$PAIRS"}
+	--off "$OUT/build/framework-off" --mainline-off "$OUT/build/mainline-off" \
+	${PARTS:+--parts "$PARTS"} ${PAIRS:+--pairs "$PAIRS"}

@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# kernel.sh framework|mainline|framework-dump|mainline-dump|framework-off: configure and
-# build one of the test kernels. Those for dumps have debug information, and the options
-# of config.dump on top of those in config; framework-off has the framework compiled out.
+# kernel.sh framework|mainline[-dump|-off]: configure and build one of the test kernels.
+# Those for dumps have debug information, and the options of config.dump on top of those
+# in config. Those that end in -off are no crash kernels: CRASH_DUMP, which the framework
+# follows, is compiled out.
 #
 #   JOBS=N   compilers at the same time (as many as there are processors)
 #
@@ -18,8 +19,8 @@ set -euo pipefail
 name=$1
 case $name in
 framework | framework-dump | framework-off)	tree=linux ;;
-mainline | mainline-dump)	tree=base ;;
-*)	die "kernel.sh: framework, mainline, framework-dump, mainline-dump or framework-off?" ;;
+mainline | mainline-dump | mainline-off)	tree=base ;;
+*)	die "kernel.sh: framework or mainline, and -dump, -off or nothing behind it?" ;;
 esac
 
 self=$(realpath "$0")
@@ -55,13 +56,18 @@ export -n OUT CACHE
 # setting of an option counts.
 wanted_options()
 {
-	cat "${fragments[@]}" | grep -E '^CONFIG_[A-Za-z0-9_]+=' | grep -v '^CONFIG_IOMMU_KDUMP' |
+	local without=IOMMU_KDUMP
+
+	[[ $name != *-off ]] || without='(IOMMU_KDUMP|CRASH_DUMP=|PROC_VMCORE)'
+	cat "${fragments[@]}" | grep -E '^CONFIG_[A-Za-z0-9_]+=' | grep -vE "^CONFIG_$without" |
 		awk -F = '{ value[$1] = $0; order[$1] = NR } END { for (o in value) print order[o], value[o] }' |
 		sort -n | cut -d ' ' -f 2-
+	if [[ $name = *-off ]]; then
+		echo CONFIG_CRASH_DUMP=n
+		return
+	fi
 	[ $tree = linux ] || return 0
-	if [ "$name" = framework-off ]; then
-		echo CONFIG_IOMMU_KDUMP=n
-	elif grep -rqsE '^(menu)?config IOMMU_KDUMP$' "$source/drivers/iommu/"; then
+	if grep -rqsE '^(menu)?config IOMMU_KDUMP$' "$source/drivers/iommu/"; then
 		echo CONFIG_IOMMU_KDUMP=y
 		cat "${fragments[@]}" | grep '^CONFIG_IOMMU_KDUMP' | grep -v '^CONFIG_IOMMU_KDUMP=' || true
 	else

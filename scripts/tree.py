@@ -644,7 +644,7 @@ def command_apply(_args):
     files = overlay(kernel)
     write_files(kernel, want | record_of(files, series()))
     print(f"{kernel}: {len(files)} new files, {len(want) - len(files)} files edited. "
-          "Set CONFIG_IOMMU_KDUMP=y and build.")
+          "Build it with CONFIG_CRASH_DUMP=y.")
     if (kernel / ".git").exists():
         quoted = " ".join(sorted({p.partition("/")[0] for p in want}))
         print("To keep it on a branch of its own:\n"

@@ -220,7 +220,7 @@ FIXTURE_SETUP(crash)
 	if (!self->nr)
 		SKIP(return, "no IOMMU groups");
 	if (read_state(self->ids[0], buf, sizeof(buf)) == -ENOENT)
-		SKIP(return, "the kernel was built without CONFIG_IOMMU_KDUMP");
+		SKIP(return, "the kernel was built without IOMMU_KDUMP, or is no crash kernel");
 }
 
 FIXTURE_TEARDOWN(crash)
