@@ -52,12 +52,14 @@ enum kunit_iommu_format {
  * @levels: levels of the page table, 3 to 5
  * @id: domain ID, tags what the IOTLB holds
  * @root: physical address of the top table
+ * @silent: faults are not reported
  */
 struct kunit_iommu_entry {
 	enum kunit_iommu_mode mode;
 	u8 levels;
 	u16 id;
 	phys_addr_t root;
+	bool silent;
 };
 
 /**
@@ -80,6 +82,7 @@ enum kunit_iommu_step {
  * @off: it does not translate before it is registered
  * @singletons: each device is alone in its group and with its requester IDs. With
  *              thousands of devices this saves looking for others.
+ * @report_faults: hardware tells the driver of faults
  * @num_rids: number of requester IDs, 0 for KUNIT_IOMMU_NUM_RIDS
  * @max_id: highest domain ID, 0 for KUNIT_IOMMU_MAX_ID
  * @def_domain_type: what the driver insists on for default domains, or 0
@@ -92,6 +95,7 @@ struct kunit_iommu_config {
 	bool pci;
 	bool off;
 	bool singletons;
+	bool report_faults;
 	u32 num_rids;
 	u16 max_id;
 	unsigned int def_domain_type;
@@ -104,15 +108,21 @@ struct kunit_iommu_config {
  * @attached: attach operations that have succeeded
  * @released: calls of &iommu_ops.release_on_driver_probe
  * @walked: calls of &iommu_ops.reserve_old_iova
+ * @inherited: calls of &iommu_ops.inherit_tables
  * @entry_writes: context entries written
  * @domains: paging domains that exist
+ * @faults: faults that hardware has reported
+ * @faults_logged: those that would have been in the log
  */
 struct kunit_iommu_stats {
 	unsigned int attached;
 	unsigned int released;
 	unsigned int walked;
+	unsigned int inherited;
 	unsigned int entry_writes;
 	unsigned int domains;
+	unsigned int faults;
+	unsigned int faults_logged;
 };
 
 struct kunit_iommu *kunit_iommu_create(struct kunit *test,
@@ -135,7 +145,7 @@ int kunit_iommu_add_resv_region(struct kunit_iommu *iommu, phys_addr_t start,
 				size_t length, bool direct);
 void kunit_iommu_set_entry(struct kunit_iommu *iommu, u32 rid,
 			   const struct kunit_iommu_entry *entry);
-void kunit_iommu_get_entry(struct kunit_iommu *iommu, u32 rid,
+bool kunit_iommu_get_entry(struct kunit_iommu *iommu, u32 rid,
 			   struct kunit_iommu_entry *entry);
 void kunit_iommu_fail_attach(struct kunit_iommu *iommu, unsigned int times);
 

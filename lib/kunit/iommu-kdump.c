@@ -2,10 +2,10 @@
 /*
  * KUnit-managed IOMMU: how its driver opts in to the crashdump framework
  *
- * This is all that a driver with page tables of generic_pt adds, besides an
- * attach_dev() that goes from an old entry to a new one in one store. It is the
- * sample of Documentation/iommu/kdump-driver.rst, and the tests of the framework run
- * on it.
+ * This is all that a driver adds whose old page tables generic_pt can read, besides
+ * writing an entry in one store and saying iommu_kdump_entry_left() after the flush.
+ * It is the sample of Documentation/iommu/kdump-driver.rst, and the tests of the
+ * framework run on it.
  */
 
 #include <linux/generic_pt/iommu.h>
@@ -29,7 +29,6 @@ static int decode(const struct kunit_iommu_entry *entry,
 		return 0;
 	case KUNIT_IOMMU_PAGING:
 		if (entry->levels < 3 || entry->levels > 5 || !entry->id ||
-		    entry->id > KUNIT_IOMMU_MAX_ID ||
 		    !PAGE_ALIGNED(entry->root) ||
 		    !iommu_kdump_is_old_ram(entry->root, PAGE_SIZE))
 			return -EUCLEAN;
@@ -45,81 +44,43 @@ static int decode(const struct kunit_iommu_entry *entry,
 }
 
 /*
- * Step 1, when the driver finds hardware that translates: entries that make sense
- * stay in use, the others are blocked, and the IDs that the caches know stay out of
- * the allocator. Each entry is read once: what is judged is what is kept.
+ * Step 1, when the driver finds hardware that translates, before it registers the
+ * IOMMU: entries that make sense stay in use, the others are blocked
  */
-int kunit_iommu_take_over(struct kunit_iommu *iommu)
+void kunit_iommu_take_over(struct kunit_iommu *iommu)
 {
 	static const struct kunit_iommu_entry blocked = {
 		.mode = KUNIT_IOMMU_BLOCKED,
 	};
-	struct kunit_iommu_old *old = kunit_iommu_old(iommu);
+	struct iommu_kdump_entries *old = kunit_iommu_old(iommu);
+	struct kunit_iommu_entry entry;
 	u32 rid;
 
-	for (rid = 0; rid < old->num_rids; rid++) {
-		struct kunit_iommu_entry *entry = &old->entries[rid];
+	for (rid = 0; kunit_iommu_get_entry(iommu, rid, &entry); rid++) {
 		struct iommu_kdump_tables tables = {};
 		int ret = -EUCLEAN;
 
 		/* With iommu.kdump=block nothing is kept */
-		if (iommu_kdump_enabled()) {
-			kunit_iommu_get_entry(iommu, rid, entry);
-			ret = decode(entry, &tables);
-		}
-		if (!ret && tables.type == IOMMU_KDUMP_PAGING) {
-			ret = iommu_kdump_get_id(&old->ids, tables.id);
-			if (ret)
-				iommu_kdump_refuse(&old->refused, rid, 1);
-		}
-		if (ret)
+		if (iommu_kdump_enabled())
+			ret = decode(&entry, &tables);
+		if (!ret && tables.type != IOMMU_KDUMP_BLOCKED)
+			ret = iommu_kdump_keep_entry(old, rid, tables.id);
+		if (ret) {
+			iommu_kdump_refuse_entries(old, rid, 1);
 			kunit_iommu_write_entry(iommu, rid, &blocked);
+		}
 	}
-	return 0;
 }
 
-/* Hardware does not use the old entry any more, and the caches have been flushed */
-void kunit_iommu_leave_old(struct kunit_iommu *iommu, u32 rid)
-{
-	struct kunit_iommu_old *old = kunit_iommu_old(iommu);
-	struct kunit_iommu_entry *entry = &old->entries[rid];
-	struct iommu_kdump_tables tables = {};
-
-	if (!decode(entry, &tables) && tables.type == IOMMU_KDUMP_PAGING &&
-	    !iommu_kdump_was_refused(&old->refused, rid))
-		iommu_kdump_put_id(&old->ids, tables.id);
-	entry->mode = KUNIT_IOMMU_BLOCKED;
-}
-
-/* Step 2, &iommu_ops.inherit_tables: what hardware does for the device now */
-int kunit_iommu_inherit_tables(struct device *dev,
+/* Step 2, &iommu_ops.inherit_tables: what hardware does for one that was kept */
+int kunit_iommu_inherit_tables(struct device *dev, u32 id,
 			       struct iommu_kdump_tables *tables)
 {
-	struct kunit_iommu *iommu = kunit_iommu_of(dev);
-	struct kunit_iommu_old *old = kunit_iommu_old(iommu);
-	unsigned int i, num_rids;
-	const u32 *rids;
-	int ret = 0;
+	struct kunit_iommu_entry entry;
 
-	/* It is switched on when all devices have joined */
-	if (!kunit_iommu_translates(iommu)) {
-		tables->type = IOMMU_KDUMP_IDENTITY;
-		tables->not_live = true;
-		return 0;
-	}
-
-	num_rids = kunit_iommu_rids(dev, &rids);
-	for (i = 0; i < num_rids && !ret; i++) {
-		struct iommu_kdump_tables one = {};
-
-		if (iommu_kdump_was_refused(&old->refused, rids[i]))
-			return -EUCLEAN;
-		ret = decode(&old->entries[rids[i]], &one);
-		/* All requester IDs of a device have one translation */
-		if (!ret)
-			ret = iommu_kdump_add_tables(tables, &one);
-	}
-	return ret;
+	if (!kunit_iommu_get_entry(kunit_iommu_of(dev), id, &entry))
+		return -EUCLEAN;
+	return decode(&entry, tables);
 }
 
 /* Step 3, &iommu_ops.reserve_old_iova: the walker of generic_pt does it all */
@@ -133,26 +94,18 @@ int kunit_iommu_reserve_old_iova(struct device *dev,
 		.levels = tables->levels,
 	};
 
-	kunit_iommu_count(iommu, true);
-	if (kunit_iommu_table_format(iommu) == KUNIT_IOMMU_AMDV1)
+	if (kunit_iommu_old_format(iommu) == KUNIT_IOMMU_AMDV1)
 		return pt_iommu_amdv1_walk_foreign(&foreign, report);
 	return pt_iommu_vtdss_walk_foreign(&foreign, report);
 }
 
-/*
- * Step 5, &iommu_ops.release_on_driver_probe: IDs that no old entry leads to any
- * more are free again
- */
-void kunit_iommu_release_on_driver_probe(struct device *dev)
+/* Step 4: a device that keeps faulting */
+static void silence(struct iommu_kdump_entries *old, u32 id)
 {
-	struct kunit_iommu *iommu = kunit_iommu_of(dev);
-	struct kunit_iommu_old *old = kunit_iommu_old(iommu);
-	unsigned int i, num_rids;
-	const u32 *rids;
-
-	kunit_iommu_count(iommu, false);
-	num_rids = kunit_iommu_rids(dev, &rids);
-	for (i = 0; i < num_rids; i++)
-		kunit_iommu_leave_old(iommu, rids[i]);
-	iommu_kdump_free_ids(&old->ids);
+	kunit_iommu_silence(kunit_iommu_of_old(old), id);
 }
+
+const struct iommu_kdump_entry_ops kunit_iommu_entry_ops = {
+	.own_id = kunit_iommu_own_id,
+	.silence = silence,
+};

@@ -120,7 +120,8 @@ struct kunit_iommu {
 	DECLARE_HASHTABLE(iotlb, 8);
 
 	/* What the driver has found when it took over from a crashed kernel */
-	struct kunit_iommu_old old;
+	struct iommu_kdump_entries old;
+	struct iommu_kdump_ids old_ids;
 };
 
 struct kunit_iommu_device {
@@ -175,11 +176,11 @@ static struct kunit_iommu_device *pci_to_kdev(struct pci_bus *bus,
 {
 	struct kunit_iommu *iommu;
 
-	if (bus->ops != &pci_cfg_ops || PCI_FUNC(devfn))
+	if (bus->ops != &pci_cfg_ops || devfn >= KUNIT_IOMMU_NUM_RIDS)
 		return NULL;
 	iommu = container_of(to_pci_sysdata(bus), struct kunit_iommu,
 			     pci_sysdata);
-	return iommu->slots[PCI_SLOT(devfn)];
+	return iommu->slots[devfn];
 }
 #endif
 
@@ -327,22 +328,8 @@ static struct iotlb_entry *hw_find_iotlb(struct kunit_iommu *iommu, u16 id,
 	return NULL;
 }
 
-/**
- * kunit_iommu_dma() - A device accesses memory
- * @iommu: IOMMU that the device is behind
- * @rid: requester ID of the access
- * @iova: address of the access
- * @write: the device writes
- * @phys: set to the physical address that is accessed
- *
- * Fills the caches of the IOMMU as hardware would.
- *
- * Context: Any.
- *
- * Return: 0, -EFAULT if the access is blocked.
- */
-int kunit_iommu_dma(struct kunit_iommu *iommu, u32 rid, dma_addr_t iova,
-		    bool write, phys_addr_t *phys)
+static int hw_dma(struct kunit_iommu *iommu, u32 rid, dma_addr_t iova,
+		  bool write, phys_addr_t *phys)
 {
 	u64 iova_pfn = iova >> PAGE_SHIFT;
 	u64 want = write ? HW_WRITE : HW_READ;
@@ -350,15 +337,12 @@ int kunit_iommu_dma(struct kunit_iommu *iommu, u32 rid, dma_addr_t iova,
 	struct iotlb_entry *cached;
 	u64 pfn, prot;
 
-	if (rid >= iommu->config.num_rids)
-		return -EFAULT;
-
-	guard(spinlock_irqsave)(&iommu->lock);
-
 	if (!iommu->translating) {
 		*phys = iova;
 		return 0;
 	}
+	if (rid >= iommu->config.num_rids)
+		return -EFAULT;
 
 	context = &iommu->context_cache[rid];
 	if (!test_and_set_bit(rid, iommu->context_cached))
@@ -394,6 +378,40 @@ int kunit_iommu_dma(struct kunit_iommu *iommu, u32 rid, dma_addr_t iova,
 		return -EFAULT;
 	*phys = (pfn << PAGE_SHIFT) | offset_in_page(iova);
 	return 0;
+}
+
+static void handle_fault(struct kunit_iommu *iommu, u32 rid);
+
+/**
+ * kunit_iommu_dma() - A device accesses memory
+ * @iommu: IOMMU that the device is behind
+ * @rid: requester ID of the access
+ * @iova: address of the access
+ * @write: the device writes
+ * @phys: set to the physical address that is accessed
+ *
+ * Fills the caches of the IOMMU as hardware would, and reports faults to the driver
+ * if it was configured to.
+ *
+ * Context: Any.
+ *
+ * Return: 0, -EFAULT if the access is blocked.
+ */
+int kunit_iommu_dma(struct kunit_iommu *iommu, u32 rid, dma_addr_t iova,
+		    bool write, phys_addr_t *phys)
+{
+	bool report;
+	int ret;
+
+	scoped_guard(spinlock_irqsave, &iommu->lock) {
+		ret = hw_dma(iommu, rid, iova, write, phys);
+		report = ret && iommu->config.report_faults &&
+			 (rid >= iommu->config.num_rids ||
+			  !iommu->context_cache[rid].silent);
+	}
+	if (report)
+		handle_fault(iommu, rid);
+	return ret;
 }
 EXPORT_SYMBOL_GPL(kunit_iommu_dma);
 
@@ -466,7 +484,7 @@ static bool same_entry(const struct kunit_iommu_entry *a,
 		       const struct kunit_iommu_entry *b)
 {
 	return a->mode == b->mode && a->levels == b->levels && a->id == b->id &&
-	       a->root == b->root;
+	       a->root == b->root && a->silent == b->silent;
 }
 
 /*
@@ -482,13 +500,21 @@ static void write_entry(struct kunit_iommu *iommu, u32 rid,
 		old = iommu->entries[rid];
 		iommu->entries[rid] = *new;
 	}
-	if (same_entry(&old, new))
-		return;
-	iommu->stats.entry_writes++;
-	step(iommu, KUNIT_IOMMU_ENTRY_WRITTEN);
-	hw_flush_context(iommu, rid);
-	if (old.mode == KUNIT_IOMMU_PAGING)
-		hw_flush_iotlb(iommu, old.id, 0, U64_MAX);
+	if (!same_entry(&old, new)) {
+		iommu->stats.entry_writes++;
+		step(iommu, KUNIT_IOMMU_ENTRY_WRITTEN);
+		hw_flush_context(iommu, rid);
+		if (old.mode == KUNIT_IOMMU_PAGING)
+			hw_flush_iotlb(iommu, old.id, 0, U64_MAX);
+	}
+	iommu_kdump_entry_left(&iommu->old, rid);
+}
+
+static void handle_fault(struct kunit_iommu *iommu, u32 rid)
+{
+	iommu->stats.faults++;
+	if (!iommu_kdump_fault(&iommu->old, rid))
+		iommu->stats.faults_logged++;
 }
 
 /* Does another device that shares the requester ID still need its entry? */
@@ -714,8 +740,10 @@ static struct iommu_domain *domain_alloc_paging(struct device *dev)
 	kdomain = kzalloc_obj(*kdomain);
 	if (!kdomain)
 		return ERR_PTR(-ENOMEM);
-	ret = ida_alloc_range(&iommu->domain_ids, 1, iommu->config.max_id,
-			      GFP_KERNEL);
+	do {
+		ret = ida_alloc_range(&iommu->domain_ids, 1,
+				      iommu->config.max_id, GFP_KERNEL);
+	} while (ret == -ENOSPC && iommu_kdump_free_ids(&iommu->old_ids));
 	if (ret < 0)
 		goto err_free;
 	kdomain->id = ret;
@@ -740,27 +768,25 @@ struct kunit_iommu *kunit_iommu_of(struct device *dev)
 	return to_kdev(dev)->iommu;
 }
 
-struct kunit_iommu_old *kunit_iommu_old(struct kunit_iommu *iommu)
+struct kunit_iommu *kunit_iommu_of_old(struct iommu_kdump_entries *old)
+{
+	return container_of(old, struct kunit_iommu, old);
+}
+
+struct iommu_kdump_entries *kunit_iommu_old(struct kunit_iommu *iommu)
 {
 	return &iommu->old;
 }
 
-unsigned int kunit_iommu_rids(struct device *dev, const u32 **rids)
-{
-	struct kunit_iommu_device *kdev = to_kdev(dev);
-
-	*rids = kdev->rids;
-	return kdev->num_rids;
-}
-
-bool kunit_iommu_translates(struct kunit_iommu *iommu)
-{
-	return iommu->translating;
-}
-
-enum kunit_iommu_format kunit_iommu_table_format(struct kunit_iommu *iommu)
+enum kunit_iommu_format kunit_iommu_old_format(struct kunit_iommu *iommu)
 {
 	return iommu->config.format;
+}
+
+/* The place of a PCI device on its bus need not tell */
+u32 kunit_iommu_own_id(struct device *dev)
+{
+	return to_kdev(dev)->rids[0];
 }
 
 void kunit_iommu_write_entry(struct kunit_iommu *iommu, u32 rid,
@@ -769,39 +795,66 @@ void kunit_iommu_write_entry(struct kunit_iommu *iommu, u32 rid,
 	write_entry(iommu, rid, entry);
 }
 
-void kunit_iommu_count(struct kunit_iommu *iommu, bool walked)
+/* Another entry may be written at the same time, and is not silent */
+void kunit_iommu_silence(struct kunit_iommu *iommu, u32 rid)
 {
-	if (walked)
-		iommu->stats.walked++;
-	else
-		iommu->stats.released++;
+	if (rid >= iommu->config.num_rids)
+		return;
+	scoped_guard(spinlock_irqsave, &iommu->lock)
+		iommu->entries[rid].silent = true;
+	hw_flush_context(iommu, rid);
 }
 
 #ifdef CONFIG_IOMMU_KDUMP
-static void leave_old(struct kunit_iommu *iommu, u32 rid)
+static void init_old(struct kunit_iommu *iommu)
 {
-	kunit_iommu_leave_old(iommu, rid);
+	iommu_kdump_ids_init(&iommu->old_ids, &iommu->domain_ids, 1,
+			     iommu->config.max_id);
+	iommu_kdump_entries_init(&iommu->old, &kunit_iommu_entry_ops,
+				 &iommu->old_ids, iommu->bus.name);
 }
 
-static int take_over(struct kunit_iommu *iommu)
+static void take_over(struct kunit_iommu *iommu)
 {
-	return kunit_iommu_take_over(iommu);
+	iommu->iommu_dev.kdump = &iommu->old;
+	iommu->old.not_live = !iommu->translating;
+	if (iommu->translating)
+		kunit_iommu_take_over(iommu);
+}
+
+static int inherit_tables(struct device *dev, u32 id,
+			  struct iommu_kdump_tables *tables)
+{
+	to_kdev(dev)->iommu->stats.inherited++;
+	return kunit_iommu_inherit_tables(dev, id, tables);
+}
+
+static int reserve_old_iova(struct device *dev,
+			    const struct iommu_kdump_tables *tables,
+			    struct iommu_kdump_report *report)
+{
+	to_kdev(dev)->iommu->stats.walked++;
+	return kunit_iommu_reserve_old_iova(dev, tables, report);
+}
+
+static void release_on_driver_probe(struct device *dev)
+{
+	to_kdev(dev)->iommu->stats.released++;
 }
 #else
-static void leave_old(struct kunit_iommu *iommu, u32 rid)
+static void init_old(struct kunit_iommu *iommu)
 {
 }
 
-static int take_over(struct kunit_iommu *iommu)
+static void take_over(struct kunit_iommu *iommu)
 {
 	static const struct kunit_iommu_entry blocked = {
 		.mode = KUNIT_IOMMU_BLOCKED,
 	};
 	u32 rid;
 
-	for (rid = 0; rid < iommu->config.num_rids; rid++)
+	for (rid = 0; iommu->translating && rid < iommu->config.num_rids; rid++)
 		write_entry(iommu, rid, &blocked);
-	return 0;
 }
 #endif /* CONFIG_IOMMU_KDUMP */
 
@@ -818,16 +871,6 @@ static struct iommu_device *probe_device(struct device *dev)
 	kunit_iommu_get_entry(kdev->iommu, kdev->rids[0], &entry);
 	kdev->attached = entry.mode != KUNIT_IOMMU_BLOCKED;
 	return &kdev->iommu->iommu_dev;
-}
-
-static void release_device(struct device *dev)
-{
-	struct kunit_iommu_device *kdev = to_kdev(dev);
-	unsigned int i;
-
-	for (i = 0; i < kdev->num_rids; i++)
-		if (!rid_is_shared(kdev, kdev->rids[i]))
-			leave_old(kdev->iommu, kdev->rids[i]);
 }
 
 static struct iommu_group *device_group(struct device *dev)
@@ -889,14 +932,13 @@ static const struct iommu_ops iommu_ops = {
 	.release_domain = &blocked_domain,
 	.domain_alloc_paging = domain_alloc_paging,
 	.probe_device = probe_device,
-	.release_device = release_device,
 	.device_group = device_group,
 	.def_domain_type = def_domain_type,
 	.get_resv_regions = get_resv_regions,
 #ifdef CONFIG_IOMMU_KDUMP
-	.inherit_tables = kunit_iommu_inherit_tables,
-	.reserve_old_iova = kunit_iommu_reserve_old_iova,
-	.release_on_driver_probe = kunit_iommu_release_on_driver_probe,
+	.inherit_tables = inherit_tables,
+	.reserve_old_iova = reserve_old_iova,
+	.release_on_driver_probe = release_on_driver_probe,
 #endif
 };
 
@@ -917,12 +959,17 @@ static int bus_probe(struct device *dev)
 
 static int bus_dma_configure(struct device *dev)
 {
-	struct kunit_iommu *iommu = to_kdev(dev)->iommu;
+	struct kunit_iommu_device *kdev = to_kdev(dev);
+	struct kunit_iommu *iommu = kdev->iommu;
 	int ret = 0;
 
 	mutex_lock(&iommu_probe_device_lock);
-	if (iommu->iommu_dev.fwnode)
+	if (iommu->iommu_dev.fwnode) {
 		ret = iommu_fwspec_init(dev, iommu->iommu_dev.fwnode);
+		if (!ret && !dev_iommu_fwspec_get(dev)->num_ids)
+			ret = iommu_fwspec_add_ids(dev, kdev->rids,
+						   kdev->num_rids);
+	}
 	mutex_unlock(&iommu_probe_device_lock);
 
 	if (ret || !dev->driver)
@@ -1090,25 +1137,27 @@ static void destroy_pci(struct kunit_iommu *iommu)
 static int add_pci(struct kunit_iommu_device *kdev)
 {
 	struct kunit_iommu *iommu = kdev->iommu;
+	unsigned int devfn = kdev->rids[kdev->num_rids - 1];
 	struct pci_dev *pdev;
-	unsigned int slot;
 
-	for (slot = 0; slot < KUNIT_IOMMU_NUM_RIDS; slot++)
-		if (!iommu->slots[slot])
-			break;
-	if (slot == KUNIT_IOMMU_NUM_RIDS) {
+	/* What it shares with another one does not follow from where it is */
+	if (devfn >= KUNIT_IOMMU_NUM_RIDS || iommu->slots[devfn])
+		for (devfn = KUNIT_IOMMU_NUM_RIDS - 1; iommu->slots[devfn];)
+			if (!devfn--)
+				break;
+	if (devfn >= KUNIT_IOMMU_NUM_RIDS) {
 		kfree(kdev);
 		return -ENOSPC;
 	}
 	pci_cfg_init(kdev->cfg);
-	iommu->slots[slot] = kdev;
+	iommu->slots[devfn] = kdev;
 	list_add_tail(&kdev->node, &iommu->devices);
 
 	pci_lock_rescan_remove();
-	pdev = pci_scan_single_device(iommu->pci_bus, PCI_DEVFN(slot, 0));
+	pdev = pci_scan_single_device(iommu->pci_bus, devfn);
 	pci_unlock_rescan_remove();
 	if (!pdev) {
-		iommu->slots[slot] = NULL;
+		iommu->slots[devfn] = NULL;
 		list_del(&kdev->node);
 		kfree(kdev);
 		return -ENOMEM;
@@ -1120,10 +1169,10 @@ static int add_pci(struct kunit_iommu_device *kdev)
 static void remove_pci(struct kunit_iommu_device *kdev)
 {
 	struct pci_dev *pdev = to_pci_dev(kdev->dev);
-	unsigned int slot = PCI_SLOT(pdev->devfn);
+	unsigned int devfn = pdev->devfn;
 
 	pci_stop_and_remove_bus_device_locked(pdev);
-	kdev->iommu->slots[slot] = NULL;
+	kdev->iommu->slots[devfn] = NULL;
 	list_del(&kdev->node);
 	kfree(kdev);
 }
@@ -1176,18 +1225,10 @@ static void unregister_iommu(struct kunit_iommu *iommu)
 					    &iommu->nb);
 }
 
-static void init_old(struct kunit_iommu *iommu)
-{
-	memset(iommu->old.entries, 0,
-	       iommu->config.num_rids * sizeof(*iommu->old.entries));
-	memset(&iommu->old.refused, 0, sizeof(iommu->old.refused));
-	iommu_kdump_ids_init(&iommu->old.ids, &iommu->domain_ids);
-}
-
 static void forget_old(struct kunit_iommu *iommu)
 {
-	iommu_kdump_ids_destroy(&iommu->old.ids);
-	iommu_kdump_forget_refused(&iommu->old.refused);
+	iommu_kdump_entries_destroy(&iommu->old);
+	iommu_kdump_ids_destroy(&iommu->old_ids);
 }
 
 /* What tests use */
@@ -1233,7 +1274,6 @@ static void free_hardware(struct kunit_iommu *iommu)
 {
 	kvfree(iommu->entries);
 	kvfree(iommu->context_cache);
-	kvfree(iommu->old.entries);
 	bitmap_free(iommu->context_cached);
 }
 
@@ -1248,12 +1288,8 @@ static int alloc_hardware(struct kunit_iommu *iommu)
 	iommu->entries = kvzalloc_objs(*iommu->entries, config->num_rids);
 	iommu->context_cache = kvzalloc_objs(*iommu->context_cache,
 					     config->num_rids);
-	iommu->old.num_rids = config->num_rids;
-	iommu->old.entries = kvzalloc_objs(*iommu->old.entries,
-					   config->num_rids);
 	iommu->context_cached = bitmap_zalloc(config->num_rids, GFP_KERNEL);
-	if (!iommu->entries || !iommu->context_cache || !iommu->old.entries ||
-	    !iommu->context_cached)
+	if (!iommu->entries || !iommu->context_cache || !iommu->context_cached)
 		return -ENOMEM;
 	return 0;
 }
@@ -1307,12 +1343,12 @@ struct kunit_iommu *kunit_iommu_create(struct kunit *test,
 	spin_lock_init(&iommu->lock);
 	hash_init(iommu->iotlb);
 	ida_init(&iommu->domain_ids);
-	init_old(iommu);
 	INIT_LIST_HEAD(&iommu->devices);
 
 	iommu->bus.name = kasprintf(GFP_KERNEL, "kunit-iommu%u", instance);
 	if (!iommu->bus.name)
 		goto err_free;
+	init_old(iommu);
 	iommu->bus.match = bus_match;
 	iommu->bus.probe = bus_probe;
 	iommu->bus.dma_configure = bus_dma_configure;
@@ -1371,12 +1407,7 @@ int kunit_iommu_register(struct kunit_iommu *iommu)
 {
 	int ret;
 
-	if (iommu->translating) {
-		ret = take_over(iommu);
-		if (ret)
-			return ret;
-	}
-
+	take_over(iommu);
 	ret = iommu_device_sysfs_add(&iommu->iommu_dev, iommu->hwdev, NULL,
 				     "%s", iommu->bus.name);
 	if (ret)
@@ -1390,6 +1421,7 @@ int kunit_iommu_register(struct kunit_iommu *iommu)
 
 	scoped_guard(spinlock_irqsave, &iommu->lock)
 		iommu->translating = true;
+	iommu->old.not_live = false;
 	step(iommu, KUNIT_IOMMU_ENTRY_WRITTEN);
 	return 0;
 }
@@ -1428,8 +1460,9 @@ EXPORT_SYMBOL_GPL(kunit_iommu_get_stats);
  *
  * No driver is bound to it. The device is gone after kunit_iommu_remove_device(),
  * or when the test ends. A PCI device is busy, as far as its command register says,
- * and has function level reset and ATS. Its requester IDs are not what its place on
- * the bus suggests.
+ * and has function level reset and ATS. Its last requester ID is what its place on
+ * the bus suggests, unless another device is there; only the IOMMU's driver knows the
+ * first one.
  *
  * Return: the device, an error pointer on failure.
  */
@@ -1566,12 +1599,17 @@ EXPORT_SYMBOL_GPL(kunit_iommu_set_entry);
  * @iommu: the IOMMU
  * @rid: requester ID
  * @entry: set to what is stored, whatever the context cache holds
+ *
+ * Return: false if there is no such requester ID.
  */
-void kunit_iommu_get_entry(struct kunit_iommu *iommu, u32 rid,
+bool kunit_iommu_get_entry(struct kunit_iommu *iommu, u32 rid,
 			   struct kunit_iommu_entry *entry)
 {
+	if (rid >= iommu->config.num_rids)
+		return false;
 	guard(spinlock_irqsave)(&iommu->lock);
 	*entry = iommu->entries[rid];
+	return true;
 }
 EXPORT_SYMBOL_GPL(kunit_iommu_get_entry);
 

@@ -3201,7 +3201,7 @@ static void __init test_param_block(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->walked, 0);
 	/* None of it was seen: the lowest IOVAs would be given back first */
 	KUNIT_EXPECT_TRUE(test,
-			  iommu_dma_kdump_iova(dev->iommu_group->domain)->guessed);
+			  iommu_dma_kdump_iova(dev->iommu_group->domain)->low);
 	late = add_dev(crash, 0, 3);
 	EXPECT_STATE(crash, late, KDUMP_BLOCKED);
 	check_end(crash);
