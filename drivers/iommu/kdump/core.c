@@ -154,8 +154,8 @@ void iommu_kdump_join(struct iommu_group *group, struct device *dev)
 
 	kdev->dev = dev;
 	kdev->dma = may_do_dma(dev);
-	kdev->error = iommu_kdump_for_each_id(dev->iommu->iommu_dev->kdump, dev,
-					      inherit_id, kdev);
+	kdev->error = iommu_kdump_walk_ids(dev->iommu->iommu_dev->kdump, dev,
+					   inherit_id, kdev);
 	if (kdev->tables.type == IOMMU_KDUMP_NONE)
 		kdev->tables.type = IOMMU_KDUMP_BLOCKED;
 	else

@@ -337,7 +337,7 @@ static int each_alias(struct pci_dev *pdev, u16 alias, void *data)
 #endif
 
 /**
- * iommu_kdump_for_each_id() - Go through the IDs of a device
+ * iommu_kdump_walk_ids() - Go through the IDs of a device
  * @entries: of its IOMMU
  * @dev: the device
  * @fn: called for each ID, for some of them twice. Anything but 0 ends the loop.
@@ -348,10 +348,10 @@ static int each_alias(struct pci_dev *pdev, u16 alias, void *data)
  *
  * Return: what @fn has returned last.
  */
-int iommu_kdump_for_each_id(struct iommu_kdump_entries *entries,
-			    struct device *dev,
-			    int (*fn)(struct iommu_kdump_entries *entries,
-				      u32 id, void *data), void *data)
+int iommu_kdump_walk_ids(struct iommu_kdump_entries *entries,
+			 struct device *dev,
+			 int (*fn)(struct iommu_kdump_entries *entries, u32 id,
+				   void *data), void *data)
 {
 	struct iommu_fwspec *fwspec = dev_iommu_fwspec_get(dev);
 	unsigned int i;
@@ -400,7 +400,7 @@ bool iommu_kdump_dev_is_old(struct iommu_kdump_entries *entries,
 {
 	if (likely(xa_empty(&entries->xa)))
 		return false;
-	return iommu_kdump_for_each_id(entries, dev, is_old, NULL);
+	return iommu_kdump_walk_ids(entries, dev, is_old, NULL);
 }
 EXPORT_SYMBOL_GPL(iommu_kdump_dev_is_old);
 

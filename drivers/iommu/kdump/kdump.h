@@ -213,10 +213,10 @@ void iommu_kdump_driver_unbound(struct device *dev);
 bool iommu_kdump_entry_was_refused(const struct iommu_kdump_entries *entries,
 				   u32 id);
 bool iommu_kdump_entry_was_left(struct iommu_kdump_entries *entries, u32 id);
-int iommu_kdump_for_each_id(struct iommu_kdump_entries *entries,
-			    struct device *dev,
-			    int (*fn)(struct iommu_kdump_entries *entries,
-				      u32 id, void *data), void *data);
+int iommu_kdump_walk_ids(struct iommu_kdump_entries *entries,
+			 struct device *dev,
+			 int (*fn)(struct iommu_kdump_entries *entries, u32 id,
+				   void *data), void *data);
 
 /* ids.c */
 int iommu_kdump_get_id(struct iommu_kdump_ids *ids, u32 id);
