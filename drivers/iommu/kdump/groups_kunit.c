@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Tests of the crashdump framework: groups of several devices
+ */
+
+#include <linux/device.h>
+#include <linux/iommu.h>
+#include <linux/sizes.h>
+
+#include <kunit/iommu.h>
+#include <kunit/test.h>
+
+#include "crash_kunit.h"
+#include "kdump.h"
+
+/* One that no driver claims keeps the old mappings alive for all */
+static void test_group_driverless_holds(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *a = crash_one_device(test, &crash), *b;
+
+	crash_set_entry(crash, 2, KUNIT_IOMMU_PAGING, OLD_RAM, 7);
+	b = crash_add_dev(crash, 0, 2);
+	crash_boot(crash);
+	crash_check_dma(crash, WORKS);
+	crash_bind(crash, a);
+	crash_check_dma(crash, WORKS);
+	KUNIT_EXPECT_FALSE(test, crash_release_is_pending(a));
+	crash_grace_over(a);
+	crash_check_dma(crash, WORKS);
+	EXPECT_STATE(crash, a, KDUMP_CARRYING);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->walked, 1);
+
+	/* Until it gets a driver */
+	crash_bind(crash, b);
+	KUNIT_EXPECT_TRUE(test, crash_release_is_pending(a));
+	crash_check_dma(crash, WORKS);
+	crash->expect = SAFE;
+	crash_grace_over(a);
+	crash_check_dma(crash, FAULTS);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->released, 2);
+	crash_check_end(crash);
+}
+
+/* ... or goes away */
+static void test_group_driverless_removed(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *a = crash_one_device(test, &crash), *b;
+
+	crash_set_entry(crash, 2, KUNIT_IOMMU_PAGING, OLD_RAM, 7);
+	b = crash_add_dev(crash, 0, 2);
+	crash_boot(crash);
+	crash_bind(crash, a);
+	crash_check_dma(crash, WORKS);
+	kunit_iommu_remove_device(b);
+	crash_check_dma(crash, WORKS);
+	KUNIT_EXPECT_TRUE(test, crash_release_is_pending(a));
+	crash->expect = SAFE;
+	crash_grace_over(a);
+	crash_check_dma(crash, FAULTS);
+	crash_check_end(crash);
+}
+
+/* Devices that share a requester ID: one driver moves both, hitless */
+static void test_group_aliased(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *a = crash_one_device(test, &crash);
+	struct device *b = crash_add_dev(crash, 0, 1);
+
+	crash_boot(crash);
+	crash_check_dma(crash, WORKS);
+	crash_bind(crash, a);
+	crash_use_new(crash, a);
+	crash_check_dma(crash, WORKS);
+	EXPECT_STATE(crash, b, KDUMP_CARRYING);
+	crash_bind(crash, b);
+	crash_use_new(crash, b);
+	crash_check_dma(crash, WORKS);
+	crash_unmap_new(crash);
+	crash->expect = SAFE;
+	kunit_iommu_unbind(a);
+	crash_grace_over(b);
+	crash_check_dma(crash, FAULTS);
+	crash_check_end(crash);
+}
+
+/* Different old tables of one group are carried together */
+static void test_group_two_tables(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *a = crash_one_device(test, &crash), *b;
+	u64 root;
+
+	root = crash_new_table(crash);
+	crash_set_entry(crash, 2, KUNIT_IOMMU_PAGING, root, 9);
+	crash_add_legacy(crash, 2, root, 0xfe000000, OLD_BUFFERS + SZ_64M,
+			 SZ_64K, PTE_R | PTE_W);
+	crash_add_legacy(crash, 2, root, 0xfd000000, OLD_BUFFERS + SZ_128M,
+			 SZ_2M, PTE_R);
+	b = crash_add_dev(crash, 0, 2);
+	crash_boot(crash);
+	crash_bind(crash, b);
+	crash_check_dma(crash, WORKS);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->walked, 2);
+	crash_bind(crash, a);
+	crash_use_new(crash, a);
+	crash_unmap_new(crash);
+	crash->expect = SAFE;
+	crash_grace_over(a);
+	crash_check_dma(crash, FAULTS);
+	crash_check_end(crash);
+}
+
+static void test_group_same_mapping_twice(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *a = crash_one_device(test, &crash);
+	u64 root = crash_new_table(crash);
+
+	/* A copy of one mapping, small pages where the other has a large one */
+	crash_set_entry(crash, 2, KUNIT_IOMMU_PAGING, root, 9);
+	crash_add_legacy(crash, 2, root, 0xfffff000, OLD_BUFFERS + SZ_16M,
+			 SZ_4K, PTE_R | PTE_W);
+	crash_add_legacy(crash, 2, root, 0xff810000,
+			 OLD_BUFFERS + SZ_16M + SZ_2M + SZ_64K, SZ_32K,
+			 PTE_R | PTE_W);
+	crash_add_dev(crash, 0, 2);
+	crash_boot(crash);
+	crash_bind(crash, a);
+	EXPECT_STATE(crash, a, KDUMP_CARRYING);
+	crash_check_dma(crash, WORKS);
+	crash_check_end(crash);
+}
+
+static void test_group_contradiction_blocks(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *a = crash_one_device(test, &crash);
+
+	crash_translated(crash, 2, 9);
+	crash_add_dev(crash, 0, 2);
+	crash_boot(crash);
+	crash_check_dma(crash, WORKS);
+	crash->expect = SAFE;
+	crash_bind(crash, a);
+	EXPECT_STATE(crash, a, KDUMP_BLOCKED);
+	crash_check_dma(crash, FAULTS);
+	crash_use_new(crash, a);
+	crash_check_dma(crash, FAULTS);
+	crash_check_end(crash);
+}
+
+/* What firmware wants is not an old mapping, and survives */
+static void test_blocked_keeps_direct_region(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *a = crash_one_device(test, &crash);
+	phys_addr_t phys = 0;
+
+	KUNIT_ASSERT_EQ(test,
+			kunit_iommu_add_resv_region(crash->iommu, 0xfd000000,
+						    SZ_64K, true), 0);
+	crash_translated(crash, 2, 9);
+	crash_add_dev(crash, 0, 2);
+	crash_boot(crash);
+	crash->expect = SAFE;
+	crash_bind(crash, a);
+	EXPECT_STATE(crash, a, KDUMP_BLOCKED);
+	crash_check_dma(crash, FAULTS);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_dev_dma(a, 0xfd000000, true, &phys),
+			0);
+	KUNIT_EXPECT_EQ(test, phys, 0xfd000000);
+	crash_use_new(crash, a);
+	crash_check_end(crash);
+}
+
+static void test_group_identity_and_paging_blocks(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *a = crash_one_device(test, &crash);
+
+	crash_set_entry(crash, 2, KUNIT_IOMMU_IDENTITY, 0, 0);
+	crash_add_dev(crash, 0, 2);
+	crash_boot(crash);
+	crash->expect = SAFE;
+	crash_bind(crash, a);
+	EXPECT_STATE(crash, a, KDUMP_BLOCKED);
+	crash_check_dma(crash, FAULTS);
+	crash_use_new(crash, a);
+	crash_check_end(crash);
+}
+
+/* A device that comes when its group is set up has no old DMA worth keeping */
+static void test_late_join(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *a = crash_one_device(test, &crash), *b;
+	phys_addr_t phys;
+
+	crash_boot(crash);
+	crash_check_dma(crash, WORKS);
+	crash_set_entry(crash, 2, KUNIT_IOMMU_IDENTITY, 0, 0);
+	b = crash_add_dev(crash, 0, 2);
+	EXPECT_STATE(crash, b, KDUMP_CARRYING);
+	crash_check_dma(crash, WORKS);
+	KUNIT_EXPECT_EQ(test,
+			kunit_iommu_dev_dma(b, NOWHERE, true, &phys), -EFAULT);
+	crash_bind(crash, b);
+	crash_use_new(crash, b);
+	crash_check_dma(crash, WORKS);
+	KUNIT_EXPECT_FALSE(test, crash_release_is_pending(a));
+	crash_check_end(crash);
+}
+
+/* Two groups: what happens to one does not concern the other */
+static void test_two_groups(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *a = crash_one_device(test, &crash), *b;
+
+	b = crash_add_dev(crash, 1, 2);
+	crash_set_entry(crash, 2, KUNIT_IOMMU_PAGING, OLD_RAM + SZ_1G + SZ_4K,
+			9);
+	crash_boot(crash);
+	crash_bind(crash, b);
+	EXPECT_STATE(crash, b, KDUMP_BLOCKED);
+	EXPECT_STATE(crash, a, KDUMP_INHERITED);
+	crash_check_dma(crash, WORKS);
+	crash_map_new(crash, b);
+	crash_check_new(crash);
+	crash_bind(crash, a);
+	EXPECT_STATE(crash, a, KDUMP_CARRYING);
+	crash_check_dma(crash, WORKS);
+	crash_check_end(crash);
+}
+
+static struct kunit_case groups_cases[] = {
+	KUNIT_CASE_PARAM(test_group_driverless_holds, crash_machines),
+	KUNIT_CASE_PARAM(test_group_driverless_removed, crash_machines),
+	KUNIT_CASE_PARAM(test_group_aliased, crash_machines),
+	KUNIT_CASE_PARAM(test_group_two_tables, crash_machines),
+	KUNIT_CASE_PARAM(test_group_same_mapping_twice, crash_machines),
+	KUNIT_CASE_PARAM(test_group_contradiction_blocks, crash_machines),
+	KUNIT_CASE_PARAM(test_blocked_keeps_direct_region, crash_machines),
+	KUNIT_CASE_PARAM(test_group_identity_and_paging_blocks, crash_machines),
+	KUNIT_CASE_PARAM(test_late_join, crash_machines),
+	KUNIT_CASE_PARAM(test_two_groups, crash_machines),
+	{}
+};
+
+static struct kunit_suite groups_suite = {
+	.name = "iommu_kdump_groups",
+	.test_cases = groups_cases,
+};
+
+kunit_test_suite(groups_suite);

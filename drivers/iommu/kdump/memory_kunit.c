@@ -1,0 +1,486 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Tests of the crashdump framework: memory that is short, and allocations that fail
+ */
+
+#include <linux/device.h>
+#include <linux/error-injection.h>
+#include <linux/iommu.h>
+#include <linux/iommu-kdump.h>
+#include <linux/kallsyms.h>
+#include <linux/kprobes.h>
+#include <linux/notifier.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+#include <linux/vmstat.h>
+
+#include <trace/events/kmem.h>
+
+#include <kunit/iommu.h>
+#include <kunit/test.h>
+
+#include "../iommu-priv.h"
+#include "crash_kunit.h"
+#include "kdump.h"
+
+/* Exact on one CPU only */
+static unsigned long pages_of(enum node_stat_item item)
+{
+	return IS_ENABLED(CONFIG_SMP) ? 0 : global_node_page_state(item);
+}
+
+/* Old mappings of each kind that page tables are made for in another way */
+static void mappings_of_all_sizes(struct crash *crash, u32 rid, u64 root)
+{
+	static const struct {
+		u64 iova;
+		u64 phys;
+		u64 size;
+		unsigned int nr;
+		u64 distance;
+	} some[] = {
+		/* Single pages, in tables with others and without */
+		{ SZ_1G, SZ_64M, SZ_4K, 5, SZ_64K },
+		{ SZ_1G + SZ_16M, SZ_64M, SZ_4K, 3, SZ_2M },
+		/* Over the end of a table, to large leaves or not */
+		{ SZ_2G - SZ_4K, SZ_128M, SZ_8K, 1 },
+		{ SZ_2G + SZ_1M, SZ_128M + SZ_1M, SZ_4M + SZ_8K, 1 },
+		{ SZ_2G + SZ_32M - SZ_64K, SZ_128M, SZ_2M + SZ_128K, 1 },
+		/* Large leaves only */
+		{ SZ_2G + SZ_256M, SZ_128M, SZ_2M, 4, SZ_4M },
+	};
+	unsigned int i, j;
+
+	for (i = 0; i < ARRAY_SIZE(some); i++)
+		for (j = 0; j < some[i].nr; j++)
+			crash_add_legacy(crash, rid, root,
+					 some[i].iova + j * some[i].distance,
+					 OLD_BUFFERS + some[i].phys +
+						 j * 3 * some[i].size,
+					 some[i].size, PTE_R | PTE_W);
+}
+
+/* What the import says to have taken is what it has taken */
+static void test_tables_counted(struct kunit *test)
+{
+	unsigned long before = pages_of(NR_IOMMU_PAGES), without, with;
+	struct crash *crash = crash_new(test, false, 0);
+	struct device *dev = crash_add_dev(crash, 0, 1);
+	u64 root, pages;
+
+	if (IS_ENABLED(CONFIG_SMP))
+		kunit_skip(test, "pages are counted exactly on one processor only");
+
+	/* An empty table of the crashed kernel, for what there is in any case */
+	root = crash_new_table(crash);
+	crash_set_entry(crash, 1, KUNIT_IOMMU_PAGING, root, 7);
+	crash_boot(crash);
+	crash_bind(crash, dev);
+	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
+	KUNIT_EXPECT_EQ(test, dev->iommu_group->kdump->stats.new_tables, 0);
+	without = pages_of(NR_IOMMU_PAGES) - before;
+	kunit_iommu_reset(crash->iommu);
+	crash->nr_devs = 0;
+	rcu_barrier();
+	KUNIT_EXPECT_EQ(test, pages_of(NR_IOMMU_PAGES), before);
+
+	mappings_of_all_sizes(crash, 1, root);
+	crash_set_entry(crash, 1, KUNIT_IOMMU_PAGING, root, 7);
+	dev = crash_add_dev(crash, 0, 1);
+	crash_boot(crash);
+	crash_bind(crash, dev);
+	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
+	crash_check_dma(crash, WORKS);
+	with = pages_of(NR_IOMMU_PAGES) - before;
+	pages = dev->iommu_group->kdump->stats.new_tables >> PAGE_SHIFT;
+	/* The top of a table that can grow is there, and is counted */
+	if (crash->machine->format == KUNIT_IOMMU_AMDV1)
+		without--;
+	KUNIT_EXPECT_EQ(test, pages, with - without);
+	crash->expect = SAFE;
+	kunit_iommu_reset(crash->iommu);
+	crash->nr_devs = 0;
+	rcu_barrier();
+
+	/* With one page less it does not fit, and leaves nothing behind */
+	crash->budget = pages - 1;
+	crash_set_entry(crash, 1, KUNIT_IOMMU_PAGING, root, 7);
+	dev = crash_add_dev(crash, 0, 1);
+	crash_boot(crash);
+	crash_bind(crash, dev);
+	EXPECT_STATE(crash, dev, KDUMP_BLOCKED);
+	KUNIT_EXPECT_STREQ(test, dev->iommu_group->kdump->reason,
+			   "page tables do not fit into memory");
+	KUNIT_EXPECT_EQ(test, dev->iommu_group->kdump->stats.new_tables, 0);
+	crash_check_dma(crash, FAULTS);
+	crash_check_end(crash);
+}
+
+/* The dump needs the memory more than old DMA does */
+static void test_memory_pressure(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = crash_one_device(test, &crash);
+
+	crash_boot(crash);
+	crash_check_dma(crash, WORKS);
+	crash->no_tables = true;
+	crash->expect = SAFE;
+	crash_bind(crash, dev);
+	EXPECT_STATE(crash, dev, KDUMP_BLOCKED);
+	crash_check_dma(crash, FAULTS);
+	crash_use_new(crash, dev);
+	crash_check_dma(crash, FAULTS);
+	crash_check_end(crash);
+}
+
+/* Before anybody is killed for memory, the old mappings of all groups go */
+static void test_out_of_memory(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = crash_one_device(test, &crash);
+	struct device *idle = crash_add_dev(crash, 1, 2);
+	unsigned long freed = 0;
+
+	crash_translated(crash, 2, 6);
+	crash_boot(crash);
+	crash_bind(crash, dev);
+	crash_use_new(crash, dev);
+	crash_check_dma(crash, WORKS);
+	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
+
+	crash->expect = SAFE;
+	KUNIT_EXPECT_EQ(test, iommu_kdump_out_of_memory(NULL, 0, &freed),
+			NOTIFY_OK);
+	KUNIT_EXPECT_GT(test, freed, 0);
+	EXPECT_STATE(crash, dev, KDUMP_RELEASED);
+	KUNIT_EXPECT_FALSE(test, crash_release_is_pending(dev));
+	/* What costs nothing is left alone */
+	EXPECT_STATE(crash, idle, KDUMP_INHERITED);
+	crash_use_new(crash, dev);
+
+	/* The second time there is nothing more to give */
+	freed = 0;
+	iommu_kdump_out_of_memory(NULL, 0, &freed);
+	KUNIT_EXPECT_EQ(test, freed, 0);
+
+	/* Whoever holds the mutex may be the one who has no memory */
+	crash_bind(crash, idle);
+	EXPECT_STATE(crash, idle, KDUMP_CARRYING);
+	mutex_lock(&idle->iommu_group->mutex);
+	iommu_kdump_out_of_memory(NULL, 0, &freed);
+	mutex_unlock(&idle->iommu_group->mutex);
+	KUNIT_EXPECT_EQ(test, freed, 0);
+	EXPECT_STATE(crash, idle, KDUMP_CARRYING);
+	crash_check_end(crash);
+}
+
+/*
+ * Allocations that fail, one after the other: the first of a whole run, then the
+ * second, until a run gets through without. All that were made and that did not
+ * fail have to be freed in the end.
+ */
+
+#if IS_ENABLED(CONFIG_FUNCTION_ERROR_INJECTION) && \
+	IS_ENABLED(CONFIG_FAILSLAB) && IS_ENABLED(CONFIG_FAIL_PAGE_ALLOC)
+
+/* Flags by which the framework's own allocations are known */
+#define OWN_GFP		(__GFP_NORETRY | __GFP_NOWARN)
+
+#define MAX_TRACKED	512
+
+static struct {
+	/* Only what this task allocates counts, and only if it is not NULL */
+	struct task_struct *task;
+	/* Flags that it must have */
+	gfp_t need;
+	unsigned int seen;
+	/* Which one fails, 0 for none */
+	unsigned int nth;
+	bool failed;
+	/* What has been allocated and not been freed yet */
+	raw_spinlock_t lock;
+	struct {
+		const void *ptr;
+		void *caller;
+	} tracked[MAX_TRACKED];
+	unsigned int nr_tracked;
+	unsigned int lost;
+} inject = {
+	.lock = __RAW_SPIN_LOCK_UNLOCKED(inject.lock),
+};
+
+static bool inject_counts(gfp_t gfp)
+{
+	return current == inject.task && (gfp & inject.need) == inject.need;
+}
+
+static int inject_fail(struct pt_regs *regs, gfp_t gfp, unsigned long ret)
+{
+	/* The breakpoint of the probe counts as an interrupt itself */
+	if (!inject_counts(gfp) || in_serving_softirq() ||
+	    hardirq_count() > HARDIRQ_OFFSET || ++inject.seen != inject.nth)
+		return 0;
+	inject.failed = true;
+	regs_set_return_value(regs, ret);
+	override_function_with_return(regs);
+	return 1;
+}
+NOKPROBE_SYMBOL(inject_fail);
+
+static int inject_slab(struct kprobe *kp, struct pt_regs *regs)
+{
+	return inject_fail(regs, regs_get_kernel_argument(regs, 1), -ENOMEM);
+}
+NOKPROBE_SYMBOL(inject_slab);
+
+static int inject_page(struct kprobe *kp, struct pt_regs *regs)
+{
+	return inject_fail(regs, regs_get_kernel_argument(regs, 0), true);
+}
+NOKPROBE_SYMBOL(inject_page);
+
+/* Having one keeps the probe from being turned into a jump */
+static void inject_post(struct kprobe *kp, struct pt_regs *regs,
+			unsigned long flags)
+{
+}
+
+static struct kprobe inject_slab_probe, inject_page_probe;
+
+/* What describes virtual memory is kept by vmalloc for the next time */
+static bool is_vmap_area(unsigned long call_site)
+{
+	char name[KSYM_SYMBOL_LEN];
+
+	sprint_symbol_no_offset(name, call_site);
+	return strstarts(name, "alloc_vmap_area");
+}
+
+static void track_alloc(const void *ptr, gfp_t gfp, unsigned long call_site)
+{
+	if (!ptr || !in_task() || !inject_counts(gfp) ||
+	    is_vmap_area(call_site))
+		return;
+	guard(raw_spinlock_irqsave)(&inject.lock);
+	if (inject.nr_tracked == MAX_TRACKED) {
+		inject.lost++;
+		return;
+	}
+	inject.tracked[inject.nr_tracked].ptr = ptr;
+	inject.tracked[inject.nr_tracked++].caller = (void *)call_site;
+}
+
+static void track_free(const void *ptr)
+{
+	unsigned int i;
+
+	guard(raw_spinlock_irqsave)(&inject.lock);
+	for (i = 0; i < inject.nr_tracked; i++) {
+		if (inject.tracked[i].ptr == ptr) {
+			inject.tracked[i] = inject.tracked[--inject.nr_tracked];
+			return;
+		}
+	}
+}
+
+static void track_kmalloc(void *data, unsigned long call_site, const void *ptr,
+			  size_t bytes_req, size_t bytes_alloc, gfp_t gfp,
+			  int node)
+{
+	track_alloc(ptr, gfp, call_site);
+}
+
+static void track_cache_alloc(void *data, unsigned long call_site,
+			      const void *ptr, struct kmem_cache *s, gfp_t gfp,
+			      int node)
+{
+	track_alloc(ptr, gfp, call_site);
+}
+
+static void track_kfree(void *data, unsigned long call_site, const void *ptr)
+{
+	track_free(ptr);
+}
+
+static void track_cache_free(void *data, unsigned long call_site,
+			     const void *ptr, const struct kmem_cache *s)
+{
+	track_free(ptr);
+}
+
+static void inject_end(void *unused)
+{
+	inject.task = NULL;
+	iommu_set_default_translated(false);
+	unregister_trace_kmem_cache_free(track_cache_free, NULL);
+	unregister_trace_kfree(track_kfree, NULL);
+	unregister_trace_kmem_cache_alloc(track_cache_alloc, NULL);
+	unregister_trace_kmalloc(track_kmalloc, NULL);
+	tracepoint_synchronize_unregister();
+	unregister_kprobe(&inject_page_probe);
+	unregister_kprobe(&inject_slab_probe);
+}
+
+static void inject_begin(struct kunit *test)
+{
+	int slab, page;
+
+	memset(&inject_slab_probe, 0, sizeof(inject_slab_probe));
+	inject_slab_probe.symbol_name = "should_failslab";
+	inject_slab_probe.pre_handler = inject_slab;
+	inject_slab_probe.post_handler = inject_post;
+	memset(&inject_page_probe, 0, sizeof(inject_page_probe));
+	inject_page_probe.symbol_name = "should_fail_alloc_page";
+	inject_page_probe.pre_handler = inject_page;
+	inject_page_probe.post_handler = inject_post;
+	slab = register_kprobe(&inject_slab_probe);
+	page = register_kprobe(&inject_page_probe);
+	register_trace_kmalloc(track_kmalloc, NULL);
+	register_trace_kmem_cache_alloc(track_cache_alloc, NULL);
+	register_trace_kfree(track_kfree, NULL);
+	register_trace_kmem_cache_free(track_cache_free, NULL);
+	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, inject_end, NULL),
+			0);
+	KUNIT_ASSERT_EQ(test, slab, 0);
+	KUNIT_ASSERT_EQ(test, page, 0);
+	inject.nr_tracked = 0;
+	inject.lost = 0;
+}
+
+static void inject_on(gfp_t need)
+{
+	inject.need = need;
+	barrier();
+	inject.task = current;
+}
+
+static void inject_off(void)
+{
+	inject.task = NULL;
+	barrier();
+}
+
+/* Does the DMA of the device go on, or is it blocked? Nothing between. */
+static void check_failed_allocation(struct crash *crash, struct device *dev,
+				    unsigned int n)
+{
+	enum iommu_kdump_state now = crash_state(dev);
+
+	KUNIT_EXPECT_TRUE_MSG(crash->test,
+			      iommu_is_dma_domain(dev->iommu_group->domain),
+			      "allocation %u: DMA is not translated", n);
+	KUNIT_EXPECT_TRUE_MSG(crash->test,
+			      now == KDUMP_CARRYING || now == KDUMP_BLOCKED ||
+			      now == KDUMP_NONE,
+			      "allocation %u: state %d", n, now);
+	crash_check_dma(crash, now == KDUMP_CARRYING ? WORKS : FAULTS);
+}
+
+static void test_allocation_failures(struct kunit *test)
+{
+	struct crash *crash = crash_new(test, false, 0);
+	unsigned int n, i, blocked = 0, carried = 0;
+	u64 root;
+
+	root = crash_translated(crash, 1, 7);
+	/* More than one page table, more than one reservation, a direct mapping */
+	crash_add_legacy(crash, 1, root, SZ_1G, OLD_BUFFERS + SZ_128M, SZ_4K,
+			 PTE_R | PTE_W);
+	for (i = 0; i < 20; i++)
+		crash_add_legacy(crash, 1, root, SZ_2G + i * SZ_256K,
+				 OLD_BUFFERS + SZ_128M + SZ_64K + i * SZ_64K,
+				 SZ_4K, PTE_R | PTE_W);
+	inject_begin(test);
+
+	for (n = 1;; n++) {
+		unsigned long tables = pages_of(NR_IOMMU_PAGES);
+		unsigned long vmalloced = pages_of(NR_VMALLOC);
+		struct device *dev;
+		unsigned int j;
+
+		crash_set_entry(crash, 1, KUNIT_IOMMU_PAGING, root, 7);
+		KUNIT_ASSERT_EQ(test,
+				kunit_iommu_add_resv_region(crash->iommu,
+							    0xfd000000, SZ_64K,
+							    true), 0);
+		dev = crash_add_dev(crash, 0, 1);
+		crash->expect = SAFE;
+		inject.seen = 0;
+		inject.nth = n;
+		inject.failed = false;
+
+		/* Identity is what it must not fall back to */
+		iommu_set_default_passthrough(false);
+		inject_on(OWN_GFP);
+		crash_boot(crash);
+		inject_off();
+		iommu_set_default_translated(false);
+
+		/* All that is allocated in here is the framework's */
+		inject_on(0);
+		KUNIT_EXPECT_EQ(test, iommu_device_use_default_domain(dev), 0);
+		inject_off();
+		iommu_device_unuse_default_domain(dev);
+
+		check_failed_allocation(crash, dev, n);
+		if (crash_state(dev) == KDUMP_CARRYING)
+			carried++;
+		else
+			blocked++;
+
+		crash_bind(crash, dev);
+		for (j = 0; j < 8; j++)
+			crash_map_new(crash, dev);
+		crash_check_new(crash);
+		check_failed_allocation(crash, dev, n);
+		crash_unmap_new(crash);
+		crash->expect = SAFE;
+		crash_grace_over(dev);
+		crash_check_dma(crash, FAULTS);
+		kunit_iommu_reset(crash->iommu);
+		crash->nr_devs = 0;
+		rcu_barrier();
+
+		KUNIT_EXPECT_EQ_MSG(test, inject.nr_tracked, 0,
+				    "allocation %u: leak from %pS", n,
+				    inject.tracked[0].caller);
+		inject.nr_tracked = 0;
+		KUNIT_EXPECT_EQ_MSG(test, inject.lost, 0, "MAX_TRACKED is too low");
+		KUNIT_EXPECT_EQ_MSG(test, pages_of(NR_IOMMU_PAGES), tables,
+				    "allocation %u: page tables leak", n);
+		KUNIT_EXPECT_EQ_MSG(test, pages_of(NR_VMALLOC), vmalloced,
+				    "allocation %u: vmalloc leaks", n);
+		crash_check_end(crash);
+		if (!inject.failed)
+			break;
+		KUNIT_ASSERT_LT(test, n, 1000);
+		KUNIT_ASSERT_EQ(test, test->status, KUNIT_SUCCESS);
+	}
+	/* The last run has seen no failure */
+	KUNIT_EXPECT_GE(test, carried, 1);
+	KUNIT_EXPECT_GE(test, blocked, 5);
+	kunit_info(test, "%u allocations have failed: %u times blocked, %u times carried on\n",
+		   n - 1, blocked, carried - 1);
+}
+#else
+static void test_allocation_failures(struct kunit *test)
+{
+	kunit_skip(test, "needs FUNCTION_ERROR_INJECTION, FAILSLAB and FAIL_PAGE_ALLOC");
+}
+#endif
+
+static struct kunit_case memory_cases[] = {
+	KUNIT_CASE_PARAM(test_tables_counted, crash_machines),
+	KUNIT_CASE_PARAM(test_memory_pressure, crash_machines),
+	KUNIT_CASE_PARAM(test_out_of_memory, crash_machines),
+	KUNIT_CASE_PARAM(test_allocation_failures, crash_machines),
+	{}
+};
+
+static struct kunit_suite memory_suite = {
+	.name = "iommu_kdump_memory",
+	.test_cases = memory_cases,
+};
+
+kunit_test_suite(memory_suite);

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Tests of the crashdump framework: life of the inheritance of a group of one device
+ */
+
+#include <linux/device.h>
+#include <linux/iommu.h>
+#include <linux/iommu-kdump.h>
+#include <linux/workqueue.h>
+
+#include <kunit/iommu.h>
+#include <kunit/test.h>
+
+#include "../iommu-priv.h"
+#include "crash_kunit.h"
+#include "kdump.h"
+
+/* G9: a kernel that is not a crash kernel does nothing of all this */
+static void test_no_crash(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = crash_one_device(test, &crash);
+
+	crash->kdump_kernel = false;
+	crash->validated = true;
+	crash_boot(crash);
+	crash_check_dma(crash, FAULTS);
+	EXPECT_STATE(crash, dev, KDUMP_NONE);
+	KUNIT_EXPECT_PTR_EQ(test, dev->iommu_group->kdump, NULL);
+	KUNIT_EXPECT_PTR_EQ(test, dev->iommu_group->domain,
+			    dev->iommu_group->default_domain);
+	crash_bind(crash, dev);
+	crash->forgotten = true;
+	crash_map_new(crash, dev);
+	crash_check_new(crash);
+	crash_unmap_new(crash);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->released, 0);
+	crash_check_end(crash);
+}
+
+static void test_none_nothing_inherited(struct kunit *test)
+{
+	struct crash *crash = crash_new(test, false, 0);
+	struct device *dev = crash_add_dev(crash, 0, 1);
+
+	crash_boot(crash);
+	EXPECT_STATE(crash, dev, KDUMP_NONE);
+	KUNIT_EXPECT_PTR_EQ(test, dev->iommu_group->domain,
+			    dev->iommu_group->default_domain);
+	crash_bind(crash, dev);
+	crash_use_new(crash, dev);
+	crash_unmap_new(crash);
+	crash_check_end(crash);
+}
+
+/* G6: no driver, nothing happens to it */
+static void test_join_inherits(struct kunit *test)
+{
+	struct kunit_iommu_entry before, after;
+	struct crash *crash;
+	struct device *dev = crash_one_device(test, &crash);
+	struct iommu_group *group;
+
+	kunit_iommu_get_entry(crash->iommu, 1, &before);
+	crash->expect = WORKS;
+	crash_boot(crash);
+	crash_check_dma(crash, WORKS);
+	EXPECT_STATE(crash, dev, KDUMP_INHERITED);
+	group = dev->iommu_group;
+	KUNIT_EXPECT_TRUE(test, iommu_domain_is_inherited(group->domain));
+	KUNIT_EXPECT_TRUE(test, iommu_is_dma_domain(group->default_domain));
+	kunit_iommu_get_entry(crash->iommu, 1, &after);
+	KUNIT_EXPECT_EQ(test, memcmp(&before, &after, sizeof(before)), 0);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->walked, 0);
+	crash_check_end(crash);
+}
+
+/* G3, G4: hitless, side by side, disjoint */
+static void test_probe_carries(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = crash_one_device(test, &crash);
+
+	crash_boot(crash);
+	crash->validated = true;
+	crash_check_dma(crash, WORKS);
+	crash_bind(crash, dev);
+	crash_check_dma(crash, WORKS);
+	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
+	KUNIT_EXPECT_PTR_EQ(test, dev->iommu_group->domain,
+			    dev->iommu_group->default_domain);
+	crash_use_new(crash, dev);
+	crash_check_dma(crash, WORKS);
+	crash_unmap_new(crash);
+	crash_check_dma(crash, WORKS);
+	KUNIT_EXPECT_TRUE(test, crash_release_is_pending(dev));
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->released, 0);
+	crash_check_end(crash);
+}
+
+/* G5: gone from tables and caches, still reserved */
+static void test_grace_releases(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = crash_one_device(test, &crash);
+
+	crash_boot(crash);
+	crash_bind(crash, dev);
+	crash_check_dma(crash, WORKS);
+	crash_map_new(crash, dev);
+	crash->expect = SAFE;
+	crash_grace_over(dev);
+	crash_check_dma(crash, FAULTS);
+	EXPECT_STATE(crash, dev, KDUMP_RELEASED);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->released, 1);
+	KUNIT_EXPECT_FALSE(test, kunit_iommu_cached(crash->iommu, 7, 0xfffff000));
+	crash_use_new(crash, dev);
+	crash_check_dma(crash, FAULTS);
+	crash_unmap_new(crash);
+	crash_check_end(crash);
+}
+
+static void test_probe_failed_releases_nothing(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = crash_one_device(test, &crash);
+
+	crash_boot(crash);
+	crash_check_dma(crash, WORKS);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_bind(dev, crash_probe_fails), -EIO);
+	crash_check_dma(crash, WORKS);
+	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
+	KUNIT_EXPECT_FALSE(test, crash_release_is_pending(dev));
+
+	/* The next driver finds it as the first one has */
+	crash_bind(crash, dev);
+	crash_check_dma(crash, WORKS);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->walked, 1);
+	crash_use_new(crash, dev);
+	crash_unmap_new(crash);
+	crash->expect = SAFE;
+	crash_grace_over(dev);
+	crash_check_dma(crash, FAULTS);
+	crash_check_end(crash);
+}
+
+static void test_unbind_releases(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = crash_one_device(test, &crash);
+
+	crash_boot(crash);
+	crash_bind(crash, dev);
+	crash_check_dma(crash, WORKS);
+	crash->expect = SAFE;
+	kunit_iommu_unbind(dev);
+	crash_check_dma(crash, FAULTS);
+	EXPECT_STATE(crash, dev, KDUMP_RELEASED);
+	KUNIT_EXPECT_FALSE(test, crash_release_is_pending(dev));
+	crash_bind(crash, dev);
+	crash_use_new(crash, dev);
+	crash_unmap_new(crash);
+	crash_check_dma(crash, FAULTS);
+	crash_check_end(crash);
+}
+
+static void test_remove_inherited(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = crash_one_device(test, &crash);
+
+	crash_boot(crash);
+	crash->expect = SAFE;
+	kunit_iommu_remove_device(dev);
+	crash_check_dma(crash, FAULTS);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->domains, 0);
+	crash_check_end(crash);
+}
+
+static void test_remove_carrying(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = crash_one_device(test, &crash);
+	struct iommu_group *group;
+
+	crash_boot(crash);
+	crash_bind(crash, dev);
+	KUNIT_EXPECT_TRUE(test, crash_release_is_pending(dev));
+	group = iommu_group_get(dev);
+	crash->expect = SAFE;
+	kunit_iommu_remove_device(dev);
+	crash_check_dma(crash, FAULTS);
+	KUNIT_EXPECT_FALSE(test,
+			   delayed_work_pending(&group->kdump->release_work));
+	iommu_group_put(group);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->domains, 0);
+	crash_check_end(crash);
+}
+
+/* It has left nothing behind when it comes back */
+static void test_replug(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = crash_one_device(test, &crash);
+
+	crash_boot(crash);
+	crash_bind(crash, dev);
+	crash->expect = SAFE;
+	kunit_iommu_remove_device(dev);
+	dev = crash_add_dev(crash, 0, 1);
+	crash_check_dma(crash, FAULTS);
+	crash_bind(crash, dev);
+	EXPECT_STATE(crash, dev, KDUMP_NONE);
+	crash->forgotten = true;
+	crash_map_new(crash, dev);
+	crash_check_new(crash);
+	crash_unmap_new(crash);
+	crash_check_end(crash);
+}
+
+/* G5: after the release the device goes on for a while */
+static void test_stray_access(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = crash_one_device(test, &crash);
+	unsigned int i;
+
+	crash_boot(crash);
+	crash_bind(crash, dev);
+	crash->expect = SAFE;
+	crash_grace_over(dev);
+	crash_check_dma(crash, FAULTS);
+	for (i = 0; i < 40; i++) {
+		crash_map_new(crash, dev);
+		crash_check_dma(crash, FAULTS);
+	}
+	crash_check_new(crash);
+	crash_unmap_new(crash);
+	crash_check_dma(crash, FAULTS);
+	crash_check_end(crash);
+}
+
+static struct kunit_case states_cases[] = {
+	KUNIT_CASE_PARAM(test_no_crash, crash_machines),
+	KUNIT_CASE_PARAM(test_none_nothing_inherited, crash_machines),
+	KUNIT_CASE_PARAM(test_join_inherits, crash_machines),
+	KUNIT_CASE_PARAM(test_probe_carries, crash_machines),
+	KUNIT_CASE_PARAM(test_grace_releases, crash_machines),
+	KUNIT_CASE_PARAM(test_probe_failed_releases_nothing, crash_machines),
+	KUNIT_CASE_PARAM(test_unbind_releases, crash_machines),
+	KUNIT_CASE_PARAM(test_remove_inherited, crash_machines),
+	KUNIT_CASE_PARAM(test_remove_carrying, crash_machines),
+	KUNIT_CASE_PARAM(test_replug, crash_machines),
+	KUNIT_CASE_PARAM(test_stray_access, crash_machines),
+	{}
+};
+
+static struct kunit_suite states_suite = {
+	.name = "iommu_kdump_states",
+	.test_cases = states_cases,
+};
+
+kunit_test_suite(states_suite);
