@@ -665,8 +665,8 @@ class Hotplug(Streams):
         ("driven", "0000:02:00.0"): "released",
         ("driven", "0000:03:00.0"): "released",
         ("removed", "0000:00:05.0"): "gone",
-        # it goes on where it was, and nobody knows at which addresses
-        ("back", "0000:00:05.0"): "blocked",
+        # it goes on where it was, but its entry blocks since it has been removed
+        ("back", "0000:00:05.0"): "none",
         ("removed", "0000:01:00.0"): "gone",
         ("back", "0000:01:00.0"): "none",
         ("end", "0000:00:06.0"): "carrying",
