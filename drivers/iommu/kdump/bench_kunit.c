@@ -722,7 +722,7 @@ static void reserve_ranges(unsigned int nr, bool plain)
 	} else {
 		KUNIT_EXPECT_EQ(bench.test,
 				iommu_kdump_reserve(domain_of(other), &ranges,
-						    true, false, &bytes), 0);
+						    true, &bytes), 0);
 		KUNIT_EXPECT_EQ(bench.test, bytes, (u64)nr * SZ_4K);
 	}
 	ns = ktime_get_ns() - ns;

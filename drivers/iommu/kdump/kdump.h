@@ -63,6 +63,8 @@ struct iommu_kdump_ranges {
  *            ascending order
  * @shared: old IOVAs that lie in nodes of somebody else (PCI windows, for
  *          instance), which the allocator never hands out anyway
+ * @pieces: what is mapped, in ascending order, where the page table cannot skip holes
+ *          when it is unmapped. Each of them consists of whole leaves.
  * @next_reclaim: how many nodes the next shortage gives back
  * @reclaimed: nodes given back so far
  * @mapped: the old mappings are still in the domain
@@ -76,6 +78,7 @@ struct iommu_kdump_iova {
 	spinlock_t lock;	/* see above */
 	struct iommu_kdump_ranges reserved;
 	struct iommu_kdump_ranges shared;
+	struct iommu_kdump_ranges pieces;
 	unsigned int next_reclaim;
 	unsigned int reclaimed;
 	bool mapped;
@@ -90,6 +93,7 @@ struct iommu_kdump_iova {
  * @tables: what all of its IDs lead to
  * @error: why it could not be inherited, 0 if it could
  * @holds: its old DMA uses what the group carries: it is not released under it
+ * @carried: what @tables say is in the default domain, since the last release
  * @dma: the device may have DMA in flight, or waiting
  * @bound: a driver is bound to it
  * @quiet: a reset, or the driver on its way out, has ended all old DMA
@@ -100,6 +104,7 @@ struct iommu_kdump_dev {
 	struct iommu_kdump_tables tables;
 	int error;
 	bool holds;
+	bool carried;
 	bool dma;
 	bool bound;
 	bool quiet;
@@ -127,9 +132,8 @@ enum iommu_kdump_refusal {
  * @mapped: bytes of old mappings that are carried
  * @reserved: bytes of IOVA that are kept from the allocator
  * @tables: old table pages read
- * @new_tables: bytes of page tables that the import has added to the domain, at
- *              most: those that another member of the group has brought, and the
- *              top of one that can grow, are counted again
+ * @new_tables: bytes of page tables that the import has added to the domain; about so
+ *              many if they are none of generic_pt
  * @bad: pages whose entry could not be right
  * @refused: pages that pointed where old DMA must not go, or lay in a region that
  *           the new domain has other plans for
@@ -226,7 +230,9 @@ void iommu_kdump_put_id(struct iommu_kdump_ids *ids, u32 id);
 int iommu_kdump_setup(char *str);
 int iommu_kdump_grace_setup(char *str);
 void iommu_kdump_check_driverless(void);
+u64 iommu_kdump_free_pages(void);
 u64 iommu_kdump_table_budget(void);
+void iommu_kdump_remove_doorbell(void);
 int iommu_kdump_out_of_memory(struct notifier_block *nb, unsigned long unused,
 			      void *freed);
 int iommu_kdump_status_show(struct seq_file *s, void *unused);
@@ -247,6 +253,13 @@ int iommu_kdump_import_member(struct iommu_kdump_group *kg,
 			      struct iommu_kdump_dev *kdev,
 			      const char **reason);
 
+/* ranges.c */
+int iommu_kdump_add_range(struct iommu_kdump_ranges *ranges, u64 first,
+			  u64 last);
+void iommu_kdump_merge_ranges(struct iommu_kdump_ranges *ranges);
+int iommu_kdump_find_below(const struct iommu_kdump_ranges *ranges, u64 addr);
+void iommu_kdump_free_ranges(struct iommu_kdump_ranges *ranges);
+
 /* reserve.c: called by the DMA API, in any context */
 unsigned long iommu_kdump_alloc_iova(struct iommu_domain *domain,
 				     struct iova_domain *iovad,
@@ -258,16 +271,15 @@ bool iommu_kdump_reclaim_iova(struct iommu_domain *domain,
 void iommu_kdump_free_iova(struct iommu_kdump_iova *old);
 
 /* reserve.c */
-int iommu_kdump_add_range(struct iommu_kdump_ranges *ranges, u64 first,
-			  u64 last);
-void iommu_kdump_free_ranges(struct iommu_kdump_ranges *ranges);
 void iommu_kdump_prefer_low(struct iommu_domain *domain);
 int iommu_kdump_reserve(struct iommu_domain *domain,
 			const struct iommu_kdump_ranges *ranges, bool mapped,
 			u64 *bytes);
 int iommu_kdump_reserve_more(struct iommu_domain *domain,
 			     const struct iommu_kdump_ranges *ranges,
-			     u64 *bytes);
+			     struct iommu_kdump_ranges *overlaps, u64 *bytes);
+int iommu_kdump_add_pieces(struct iommu_domain *domain,
+			   const struct iommu_kdump_ranges *pieces);
 void iommu_kdump_reserved_more(struct iommu_domain *domain);
 void iommu_kdump_release_mappings(struct iommu_domain *domain);
 unsigned int iommu_kdump_given_back(struct iommu_domain *domain);

@@ -67,9 +67,12 @@ void iommu_kdump_release(struct iommu_kdump_group *kg,
 {
 	struct iommu_group *group = kg->group;
 	struct group_device *gdev;
+	struct iommu_kdump_dev *kdev;
 	ktime_t start = ktime_get();
 
 	iommu_kdump_cancel_release(kg);
+	list_for_each_entry(kdev, &kg->devs, node)
+		kdev->carried = false;
 	if (kg->state == KDUMP_CARRYING)
 		iommu_kdump_release_mappings(domain);
 	kg->state = KDUMP_RELEASED;

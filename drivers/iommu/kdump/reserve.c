@@ -12,9 +12,11 @@
  * time. If the old mappings are still there, they are removed with their range.
  */
 
+#include <linux/generic_pt/iommu.h>
 #include <linux/gfp.h>
 #include <linux/iommu.h>
 #include <linux/iova.h>
+#include <linux/log2.h>
 #include <linux/overflow.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
@@ -25,63 +27,11 @@
 #include "kdump.h"
 #include "trace.h"
 
-/* Bytes that a release unmaps with interrupts off; a shortage takes whole ranges */
+/*
+ * Bytes that a release unmaps with interrupts off, if no leaf is larger; a shortage
+ * takes whole ranges.
+ */
 #define UNMAP_SLICE	SZ_64M
-
-/**
- * iommu_kdump_add_range() - Add a range behind the last one of a list
- * @ranges: the list
- * @first: first IOVA, not below what is in the list
- * @last: last IOVA
- *
- * Context: May sleep.
- *
- * Return: 0 or -ENOMEM.
- */
-int iommu_kdump_add_range(struct iommu_kdump_ranges *ranges, u64 first,
-			  u64 last)
-{
-	if (ranges->nr == ranges->max) {
-		unsigned int max = ranges->max ? ranges->max * 2 : 16;
-		struct iommu_kdump_range *r;
-
-		r = kvrealloc(ranges->r, array_size(max, sizeof(*r)),
-			      KDUMP_GFP);
-		if (!r)
-			return -ENOMEM;
-		ranges->r = r;
-		ranges->max = max;
-	}
-	ranges->r[ranges->nr].first = first;
-	ranges->r[ranges->nr++].last = last;
-	return 0;
-}
-
-/**
- * iommu_kdump_free_ranges() - Empty a list of ranges
- * @ranges: the list
- */
-void iommu_kdump_free_ranges(struct iommu_kdump_ranges *ranges)
-{
-	kvfree(ranges->r);
-	memset(ranges, 0, sizeof(*ranges));
-}
-
-/* Index of the last range that starts at or below @addr, -1 if there is none */
-static int find_below(const struct iommu_kdump_ranges *ranges, u64 addr)
-{
-	int lo = 0, hi = ranges->nr;
-
-	while (lo < hi) {
-		int mid = lo + (hi - lo) / 2;
-
-		if (ranges->r[mid].first <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo - 1;
-}
 
 /*
  * Take what is free of a range out of the allocator. What is reserved by somebody
@@ -190,7 +140,7 @@ static bool all_reserved(const struct iommu_kdump_ranges *reserved,
 	for (i = 0; i < ranges->nr; i++) {
 		for (pos = ranges->r[i].first; pos <= ranges->r[i].last;
 		     pos = reserved->r[at].last + 1) {
-			at = find_below(reserved, pos);
+			at = iommu_kdump_find_below(reserved, pos);
 			if (at < 0 || reserved->r[at].last < pos)
 				return false;
 			if (reserved->r[at].last == U64_MAX)
@@ -219,6 +169,8 @@ static void merge_into(struct iommu_kdump_ranges *ranges,
  * iommu_kdump_reserve_more() - Old IOVAs of a device that has joined its group late
  * @domain: DMA domain of the group, in use by the other devices
  * @ranges: IOVAs that the crashed kernel has used for the device
+ * @overlaps: empty; those of @ranges that were reserved already are added, where old
+ *            mappings may be
  * @bytes: incremented by what was reserved
  *
  * For mappings that are made afterwards: either all of @ranges is kept from the
@@ -233,11 +185,11 @@ static void merge_into(struct iommu_kdump_ranges *ranges,
  */
 int iommu_kdump_reserve_more(struct iommu_domain *domain,
 			     const struct iommu_kdump_ranges *ranges,
-			     u64 *bytes)
+			     struct iommu_kdump_ranges *overlaps, u64 *bytes)
 {
 	struct iova_domain *iovad = iommu_dma_iova_domain(domain);
 	struct iommu_kdump_iova *old = iommu_dma_kdump_iova(domain);
-	struct iommu_kdump_ranges none = {}, ours = {}, others = {}, merged = {};
+	struct iommu_kdump_ranges none = {}, ours = {}, merged = {};
 	unsigned int i;
 	int ret = 0;
 
@@ -249,7 +201,8 @@ int iommu_kdump_reserve_more(struct iommu_domain *domain,
 	}
 
 	for (i = 0; i < ranges->nr && !ret; i++)
-		ret = reserve_range(iovad, &ranges->r[i], &ours, &others, bytes);
+		ret = reserve_range(iovad, &ranges->r[i], &ours, overlaps,
+				    bytes);
 	/* Nothing is added meanwhile, only taken away */
 	merged.max = old->reserved.nr + ours.nr;
 	if (!ret && merged.max) {
@@ -260,7 +213,7 @@ int iommu_kdump_reserve_more(struct iommu_domain *domain,
 	}
 	if (!ret) {
 		spin_lock_irq(&old->lock);
-		if (all_reserved(&old->reserved, &others)) {
+		if (all_reserved(&old->reserved, overlaps)) {
 			merged.nr = old->reserved.nr;
 			memcpy(merged.r, old->reserved.r,
 			       merged.nr * sizeof(*merged.r));
@@ -276,9 +229,49 @@ int iommu_kdump_reserve_more(struct iommu_domain *domain,
 	if (ret)
 		give_back(iovad, &ours);
 	iommu_kdump_free_ranges(&ours);
-	iommu_kdump_free_ranges(&others);
 	iommu_kdump_free_ranges(&merged);
 	return ret;
+}
+
+/**
+ * iommu_kdump_add_pieces() - What old mappings consist of
+ * @domain: DMA domain whose old IOVAs are reserved
+ * @pieces: what has been mapped, in any order, without anything in common with each
+ *          other or with what was mapped before
+ *
+ * For page tables that cannot skip holes when they are unmapped.
+ *
+ * Context: May sleep.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int iommu_kdump_add_pieces(struct iommu_domain *domain,
+			   const struct iommu_kdump_ranges *pieces)
+{
+	struct iommu_kdump_iova *old = iommu_dma_kdump_iova(domain);
+	struct iommu_kdump_ranges merged = {};
+
+	if (!pieces->nr)
+		return 0;
+	/* Nothing is added meanwhile, only taken away */
+	merged.max = old->pieces.nr + pieces->nr;
+	merged.r = kvmalloc_array(merged.max, sizeof(*merged.r), KDUMP_GFP);
+	if (!merged.r)
+		return -ENOMEM;
+	spin_lock_irq(&old->lock);
+	merged.nr = old->pieces.nr;
+	memcpy(merged.r, old->pieces.r, merged.nr * sizeof(*merged.r));
+	memcpy(merged.r + merged.nr, pieces->r, pieces->nr * sizeof(*merged.r));
+	merged.nr += pieces->nr;
+	spin_unlock_irq(&old->lock);
+
+	/* Until iommu_kdump_reserved_more() nothing is taken away either */
+	iommu_kdump_merge_ranges(&merged);
+	spin_lock_irq(&old->lock);
+	swap(old->pieces, merged);
+	spin_unlock_irq(&old->lock);
+	iommu_kdump_free_ranges(&merged);
+	return 0;
 }
 
 /**
@@ -347,6 +340,31 @@ static unsigned long alloc_low(struct iova_domain *iovad,
 	return 0;
 }
 
+/*
+ * Where only whole leaves can be unmapped, whole pieces go. Those of a range that is
+ * given back must, before somebody else maps something there.
+ */
+static void unmap_reclaimed(struct iommu_domain *domain,
+			    struct iommu_kdump_iova *old,
+			    const struct iommu_kdump_range *range)
+{
+	struct iommu_kdump_ranges *pieces = &old->pieces;
+	int i;
+
+	if (iommupt_from_domain(domain)) {
+		iommu_kdump_unmap_range(domain, range->first, range->last);
+		return;
+	}
+	while ((i = iommu_kdump_find_below(pieces, range->last)) >= 0 &&
+	       pieces->r[i].last >= range->first) {
+		iommu_kdump_unmap_range(domain, pieces->r[i].first,
+					pieces->r[i].last);
+		pieces->nr--;
+		memmove(&pieces->r[i], &pieces->r[i + 1],
+			(pieces->nr - i) * sizeof(pieces->r[i]));
+	}
+}
+
 /**
  * iommu_kdump_reclaim_iova() - Give reserved IOVAs back to the allocator
  * @domain: DMA domain whose allocator has nothing left
@@ -373,7 +391,7 @@ bool iommu_kdump_reclaim_iova(struct iommu_domain *domain,
 	for (n = 0; n < old->next_reclaim && !old->growing; n++) {
 		struct iommu_kdump_range r;
 
-		i = find_below(&old->reserved, limit);
+		i = iommu_kdump_find_below(&old->reserved, limit);
 		if (i < 0)
 			break;
 		r = old->reserved.r[i];
@@ -381,7 +399,7 @@ bool iommu_kdump_reclaim_iova(struct iommu_domain *domain,
 			(old->reserved.nr - i - 1) * sizeof(r));
 		old->reserved.nr--;
 		if (old->mapped)
-			iommu_kdump_unmap_range(domain, r.first, r.last);
+			unmap_reclaimed(domain, old, &r);
 		free_iova(iovad, iova_pfn(iovad, r.first));
 		trace_iommu_kdump_reclaim(r.first, r.last, old->mapped);
 	}
@@ -438,15 +456,23 @@ unsigned long iommu_kdump_alloc_iova(struct iommu_domain *domain,
 void iommu_kdump_release_mappings(struct iommu_domain *domain)
 {
 	struct iommu_kdump_iova *old = iommu_dma_kdump_iova(domain);
+	struct iommu_kdump_ranges *ranges;
+	u64 pos = 0, slice = UNMAP_SLICE;
 	unsigned int i;
-	u64 pos = 0;
 
 	if (!old || !old->mapped)
 		return;
 
-	for (i = 0; i < old->shared.nr; i++)
-		iommu_kdump_unmap_range(domain, old->shared.r[i].first,
-					old->shared.r[i].last);
+	if (iommupt_from_domain(domain)) {
+		ranges = &old->reserved;
+		for (i = 0; i < old->shared.nr; i++)
+			iommu_kdump_unmap_range(domain, old->shared.r[i].first,
+						old->shared.r[i].last);
+	} else {
+		ranges = &old->pieces;
+		slice = max_t(u64, slice,
+			      rounddown_pow_of_two(domain->pgsize_bitmap));
+	}
 	iommu_kdump_free_ranges(&old->shared);
 
 	/*
@@ -457,30 +483,24 @@ void iommu_kdump_release_mappings(struct iommu_domain *domain)
 		struct iommu_kdump_range r;
 
 		spin_lock_irq(&old->lock);
-		i = find_below(&old->reserved, pos) + 1;
-		if (i && old->reserved.r[i - 1].last >= pos)
+		i = iommu_kdump_find_below(ranges, pos) + 1;
+		if (i && ranges->r[i - 1].last >= pos)
 			i--;
-		if (i >= old->reserved.nr) {
-			old->mapped = false;
-			spin_unlock_irq(&old->lock);
-			return;
-		}
-		r = old->reserved.r[i];
+		if (i >= ranges->nr)
+			break;
+		r = ranges->r[i];
 		r.first = max(r.first, pos);
-		if (r.last - r.first >= UNMAP_SLICE)
-			r.last = ALIGN_DOWN(r.first, UNMAP_SLICE) +
-				 UNMAP_SLICE - 1;
+		if (r.last - r.first >= slice)
+			r.last = r.first | (slice - 1);
 		iommu_kdump_unmap_range(domain, r.first, r.last);
+		if (check_add_overflow(r.last, 1ULL, &pos))
+			break;
 		spin_unlock_irq(&old->lock);
-
-		if (check_add_overflow(r.last, 1ULL, &pos)) {
-			spin_lock_irq(&old->lock);
-			old->mapped = false;
-			spin_unlock_irq(&old->lock);
-			return;
-		}
 		cond_resched();
 	}
+	old->mapped = false;
+	spin_unlock_irq(&old->lock);
+	iommu_kdump_free_ranges(&old->pieces);
 }
 
 /**
@@ -512,5 +532,6 @@ void iommu_kdump_free_iova(struct iommu_kdump_iova *old)
 		return;
 	iommu_kdump_free_ranges(&old->reserved);
 	iommu_kdump_free_ranges(&old->shared);
+	iommu_kdump_free_ranges(&old->pieces);
 	kfree(old);
 }

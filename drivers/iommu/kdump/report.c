@@ -1,0 +1,463 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Crashdump framework of the IOMMU core: what old tables map, and what of it may be
+ * carried
+ *
+ * The IOMMU driver's reserve_old_iova() reports what it finds. What may be carried goes
+ * on to carry.c. A page that must not be carried is left out, but its IOVA is reserved
+ * like the others: the old device may use it at any time.
+ */
+
+#include <linux/bitops.h>
+#include <linux/export.h>
+#include <linux/iommu.h>
+#include <linux/limits.h>
+#include <linux/math64.h>
+#include <linux/minmax.h>
+#include <linux/overflow.h>
+#include <linux/sched.h>
+#include <linux/sizes.h>
+#include <linux/string.h>
+
+#include <kunit/static_stub.h>
+
+#include "../iommu-priv.h"
+#include "carry.h"
+#include "kdump.h"
+#include "report.h"
+#include "targets.h"
+#include "trace.h"
+
+/*
+ * Old ranges that are at most this far apart are reserved as one. What is lost
+ * is IOVA space, what is gained are nodes in the allocator.
+ */
+#define KDUMP_MERGE_GAP	SZ_64K
+
+/* Is there a reserved region at @iova, and where does it, or the gap, end? */
+static bool in_region(const struct iommu_kdump_report *report, u64 iova,
+		      u64 *last)
+{
+	const struct iommu_kdump_ranges *regions = &report->regions;
+	int i = iommu_kdump_find_below(regions, iova);
+
+	if (i >= 0 && iova <= regions->r[i].last) {
+		*last = regions->r[i].last;
+		return true;
+	}
+	*last = ++i < regions->nr ? regions->r[i].first - 1 : U64_MAX;
+	return false;
+}
+
+static int reserve(struct iommu_kdump_report *report, u64 iova, u64 size)
+{
+	struct iommu_kdump_ranges *ranges = &report->ranges;
+	struct iommu_kdump_range *r;
+	u64 last = iova + size - 1, gap_last;
+	int i;
+
+	switch (report->pass) {
+	case PASS_CHECK:
+		return 0;
+	case PASS_CARRY:
+		/* The old device, or what is left of its kernel, writes to the table */
+		i = iommu_kdump_find_below(ranges, iova);
+		return i >= 0 && last <= ranges->r[i].last ? 0 : -EUCLEAN;
+	default:
+		break;
+	}
+
+	if (ranges->nr) {
+		r = &ranges->r[ranges->nr - 1];
+		/* What firmware wants mapped may lie between two old ranges */
+		if (iova > r->last && iova - r->last - 1 <= KDUMP_MERGE_GAP &&
+		    (iova == r->last + 1 ||
+		     (!in_region(report, r->last + 1, &gap_last) &&
+		      gap_last >= iova - 1))) {
+			r->last = last;
+			return 0;
+		}
+	}
+	return iommu_kdump_add_range(ranges, iova, last);
+}
+
+static int take(struct iommu_kdump_report *report, u64 iova, phys_addr_t phys,
+		u64 size, int prot)
+{
+	int ret = reserve(report, iova, size);
+
+	if (!ret)
+		iommu_kdump_carry(&report->carrier, iova, phys, size, prot);
+	return ret;
+}
+
+/* Reserve what the allocator could hand out of a range, in its own pages */
+static int reserve_within(struct iommu_kdump_report *report, u64 iova, u64 size)
+{
+	u64 last = min((iova + size - 1) | (report->granule - 1), report->last);
+	u64 end;
+	int ret;
+
+	iova = max(ALIGN_DOWN(iova, report->granule), report->first);
+	for (; iova <= last; iova = end + 1) {
+		/* What firmware wants mapped stays where it is */
+		bool region = in_region(report, iova, &end);
+
+		end = min(end, last);
+		ret = region ? 0 : reserve(report, iova, end - iova + 1);
+		if (ret || end == last)
+			return ret;
+	}
+	return 0;
+}
+
+/*
+ * Pages that are not carried. The tracepoint tells of each, the log and the table in
+ * debugfs of their sums.
+ */
+static void refuse(struct iommu_kdump_report *report, u64 iova,
+		   phys_addr_t phys, u64 size, enum iommu_kdump_refusal why)
+{
+	u64 pages = DIV_ROUND_UP_ULL(size, report->granule);
+
+	/* They will be found again */
+	if (report->pass == PASS_COLLECT)
+		return;
+	trace_iommu_kdump_refuse(report->kg->group->id, iova, phys, size, why);
+	switch (why) {
+	case KDUMP_REFUSED_BAD_ENTRY:
+		report->stats->bad += pages;
+		break;
+	case KDUMP_REFUSED_TARGET:
+	case KDUMP_REFUSED_REGION:
+		report->stats->refused += pages;
+		break;
+	case KDUMP_REFUSED_WIDTH:
+		report->stats->clipped += pages;
+		break;
+	}
+}
+
+/* Returns the IOMMU_* flags of a mapping with @prot to @target, 0 if it must not be */
+static int target_prot(const struct iommu_kdump_report *report,
+		       enum iommu_kdump_target target, int prot)
+{
+	switch (target) {
+	case KDUMP_TARGET_RAM:
+		return prot | report->ram_prot;
+	case KDUMP_TARGET_MMIO:
+		return prot | IOMMU_MMIO;
+	case KDUMP_TARGET_DOORBELL:
+		/* What is beside the register is not for devices to read */
+		return prot & IOMMU_WRITE ? (prot & ~IOMMU_READ) | IOMMU_MMIO : 0;
+	case KDUMP_TARGET_NOTHING:
+		/*
+		 * Firmware memory that is not told about, or a hole. Without
+		 * translation the device can reach it, and must go on to.
+		 */
+		return report->identity ? prot | IOMMU_MMIO : 0;
+	case KDUMP_TARGET_CRASH:
+		break;
+	}
+	return 0;
+}
+
+/* Remember what has been looked up: it holds for nearly all that follows */
+static void set_plain(struct iommu_kdump_report *report, u64 iova, u64 resv_last,
+		      u64 phys, u64 phys_last)
+{
+	report->plain_first = iova;
+	report->plain_last = min(resv_last, report->last);
+	/* Ranges that end at the same address are one */
+	if (phys_last != report->ram_last)
+		report->ram_first = phys;
+	else if (phys < report->ram_first)
+		report->ram_first = iommu_kdump_ram_start(&report->targets, phys,
+							  phys_last);
+	report->ram_last = phys_last;
+}
+
+/* The next mapping of a table, which may be anything */
+static int next_mapping(struct iommu_kdump_report *report, u64 iova, u64 size)
+{
+	u64 last;
+
+	if (!size || check_add_overflow(iova, size - 1, &last) ||
+	    iova < report->next)
+		return -EUCLEAN;
+	report->next = last == U64_MAX ? last : last + 1;
+	return 0;
+}
+
+/**
+ * iommu_kdump_report_mapping() - An IOMMU driver has found an old mapping
+ * @report: as given to &iommu_ops.reserve_old_iova
+ * @iova: first IOVA, not below the end of the last mapping reported
+ * @phys: where it points. Need not be checked, that is done here.
+ * @size: bytes, a multiple of the smallest page size of the old table
+ * @prot: IOMMU_READ, IOMMU_WRITE, IOMMU_NOEXEC
+ *
+ * Context: May sleep.
+ *
+ * Return: 0 to go on. On an error the driver must stop and return it.
+ */
+int iommu_kdump_report_mapping(struct iommu_kdump_report *report, u64 iova,
+			       phys_addr_t phys, u64 size, int prot)
+{
+	u64 last = iova + size - 1, phys_last;
+	int ret;
+
+	KUNIT_STATIC_STUB_REDIRECT(iommu_kdump_report_mapping, report, iova,
+				   phys, size, prot);
+
+	ret = next_mapping(report, iova, size);
+	if (ret || check_add_overflow((u64)phys, size - 1, &phys_last) ||
+	    !(prot & (IOMMU_READ | IOMMU_WRITE)))
+		return -EUCLEAN;
+
+	/* Where hardware goes on with the old table, all of it counts */
+	if (report->pass != PASS_CHECK &&
+	    (iova < report->first || last > report->last ||
+	     !IS_ALIGNED(iova | phys | size, report->granule))) {
+		refuse(report, iova, phys, size, KDUMP_REFUSED_WIDTH);
+		return reserve_within(report, iova, size);
+	}
+
+	/* Nearly all of them: what has been looked up for the one before holds */
+	if (iova >= report->plain_first && last <= report->plain_last &&
+	    phys >= report->ram_first && phys_last <= report->ram_last)
+		return take(report, iova, phys, size, prot | report->ram_prot);
+
+	while (iova <= last) {
+		enum iommu_kdump_target target;
+		u64 resv_last, step;
+		bool region;
+		int kind;
+
+		region = in_region(report, iova, &resv_last);
+		target = iommu_kdump_find_target(&report->targets, phys,
+						 &phys_last);
+		kind = target_prot(report, target, prot);
+		if (!region && target == KDUMP_TARGET_RAM && !report->identity)
+			set_plain(report, iova, resv_last, phys, phys_last);
+		step = min3(last - iova, resv_last - iova, phys_last - phys);
+		/* Reject page by page: a partial page is all rejected */
+		if (step != last - iova)
+			step = ALIGN_DOWN(step + 1, report->granule) - 1;
+		if (step == U64_MAX || step + 1 < report->granule) {
+			step = report->granule - 1;
+			kind = 0;
+		}
+		step++;
+
+		if (region) {
+			/*
+			 * The new domain has its own idea of these addresses:
+			 * mapped 1:1 or not translated at all.
+			 */
+			if (phys != iova)
+				refuse(report, iova, phys, step,
+				       KDUMP_REFUSED_REGION);
+			ret = 0;
+		} else if (!kind && report->identity) {
+			/*
+			 * Nobody was told to use the crash kernel's memory: what
+			 * it leaves free is IOVA space for 32-bit devices.
+			 */
+			ret = 0;
+		} else if (!kind) {
+			refuse(report, iova, phys, step, KDUMP_REFUSED_TARGET);
+			ret = reserve(report, iova, step);
+		} else {
+			ret = take(report, iova, phys, step, kind);
+		}
+		if (ret)
+			return ret;
+		if (step > last - iova)
+			break;
+		iova += step;
+		phys += step;
+	}
+	return 0;
+}
+EXPORT_SYMBOL_GPL(iommu_kdump_report_mapping);
+
+/* Empty entries from @at on, if the next one that is not is near enough */
+static unsigned int small_hole(const u64 *entries, unsigned long at,
+			       unsigned long nr, unsigned int lg2sz)
+{
+	unsigned int i;
+
+	nr = min_t(u64, nr - at, (KDUMP_MERGE_GAP >> lg2sz) + 1);
+	for (i = 0; i < nr; i++)
+		if (READ_ONCE(entries[at + i]))
+			return i;
+	return 0;
+}
+
+/* What two leaves have to have in common to be taken in one go */
+struct leaf_kind {
+	/* The entry of the lowest leaf of the kind, and how many there can be */
+	u64 lowest;
+	u64 nr;
+	/* From the entry to what map_leaves() wants */
+	u64 more;
+	unsigned int lg2sz;
+};
+
+/*
+ * This is where the time goes. One comparison does it for address and flags:
+ * rotated, flags that differ are high bits. Returns where it has stopped.
+ */
+static noinline unsigned long take_same(const u64 *entries, u64 *batch,
+					unsigned long i, unsigned long nr,
+					const struct leaf_kind *kind)
+{
+	const struct leaf_kind k = *kind;
+
+	for (; i < nr; i++) {
+		u64 entry = READ_ONCE(entries[i]);
+
+		if (unlikely(ror64(entry - k.lowest, k.lg2sz) >= k.nr))
+			break;
+		batch[i] = entry + k.more;
+	}
+	return i;
+}
+
+/*
+ * Leaves for which holds what has been looked up for the one before: RAM and no
+ * region. They differ from the first one in nothing but the address, and holes
+ * between them would be reserved anyway. Returns how many there are.
+ */
+static unsigned int take_leaves(struct iommu_kdump_report *report,
+				const struct iommu_kdump_leaves *leaves,
+				int *ret)
+{
+	u64 size = BIT_ULL(leaves->lg2sz), iova = leaves->iova;
+	unsigned long nr = leaves->nr, holes = 0, hole, i;
+	unsigned int lg2sz = leaves->lg2sz;
+	phys_addr_t phys = leaves->phys;
+	u64 first, last, end, *batch;
+	struct leaf_kind kind;
+
+	if (!IS_ALIGNED(iova | phys, size) || iova < report->next ||
+	    iova < report->plain_first || iova > report->plain_last ||
+	    !(leaves->prot & (IOMMU_READ | IOMMU_WRITE)))
+		return 0;
+	nr = min_t(u64, nr, (report->plain_last - iova + 1) >> lg2sz);
+	first = ALIGN(report->ram_first, size);
+	last = ALIGN_DOWN(report->ram_last + 1, size);
+	if (!nr || phys < first || phys >= last)
+		return 0;
+	batch = iommu_kdump_carry_leaves(&report->carrier, iova, lg2sz, &nr);
+	if (!batch)
+		return 0;
+
+	kind.lowest = leaves->entry - (phys - first);
+	kind.nr = (last - first) >> lg2sz;
+	kind.more = (phys | leaves->prot | report->ram_prot) - leaves->entry;
+	kind.lg2sz = lg2sz;
+	batch[0] = leaves->entry + kind.more;
+	i = 1;
+	while ((i = take_same(leaves->entries, batch, i, nr, &kind)) < nr) {
+		hole = small_hole(leaves->entries, i, nr, lg2sz);
+		if (!hole)
+			break;
+		memset(batch + i, 0, hole * sizeof(*batch));
+		holes += hole;
+		i += hole;
+	}
+
+	end = iova + ((u64)i << lg2sz) - 1;
+	report->next = end == U64_MAX ? end : end + 1;
+	*ret = reserve(report, iova, (u64)i << lg2sz);
+	iommu_kdump_carry_taken(&report->carrier, i, holes);
+	return i;
+}
+
+/**
+ * iommu_kdump_report_leaves() - An IOMMU driver has found leaves of a table
+ * @report: as given to &iommu_ops.reserve_old_iova
+ * @leaves: the first of them has been checked, as for iommu_kdump_report_mapping()
+ *
+ * The same as iommu_kdump_report_mapping() for the first leaf and those after it
+ * that differ from it in nothing but the address, but faster. The others are left
+ * to the caller: &iommu_kdump_leaves.nr tells where to go on. Memory that the
+ * entries lead to is checked here.
+ *
+ * Context: May sleep.
+ *
+ * Return: 0 to go on. On an error the driver must stop and return it.
+ */
+int iommu_kdump_report_leaves(struct iommu_kdump_report *report,
+			      struct iommu_kdump_leaves *leaves)
+{
+	unsigned int taken;
+	int ret = 0;
+
+	KUNIT_STATIC_STUB_REDIRECT(iommu_kdump_report_leaves, report, leaves);
+
+	taken = take_leaves(report, leaves, &ret);
+	if (!taken) {
+		taken = 1;
+		ret = iommu_kdump_report_mapping(report, leaves->iova,
+						 leaves->phys,
+						 BIT_ULL(leaves->lg2sz),
+						 leaves->prot);
+	}
+	leaves->nr = taken;
+	return ret;
+}
+EXPORT_SYMBOL_GPL(iommu_kdump_report_leaves);
+
+/**
+ * iommu_kdump_report_bad() - An IOMMU driver has found an entry that cannot be
+ *                            right
+ * @report: as given to &iommu_ops.reserve_old_iova
+ * @iova: first IOVA that the entry translates
+ * @size: bytes that the entry translates
+ *
+ * The entry is dropped, its IOVA is reserved.
+ *
+ * Context: May sleep.
+ *
+ * Return: 0 to go on. On an error the driver must stop and return it.
+ */
+int iommu_kdump_report_bad(struct iommu_kdump_report *report, u64 iova,
+			   u64 size)
+{
+	int ret;
+
+	KUNIT_STATIC_STUB_REDIRECT(iommu_kdump_report_bad, report, iova, size);
+
+	ret = next_mapping(report, iova, size);
+	if (ret)
+		return ret;
+	refuse(report, iova, 0, size, KDUMP_REFUSED_BAD_ENTRY);
+	return reserve_within(report, iova, size);
+}
+EXPORT_SYMBOL_GPL(iommu_kdump_report_bad);
+
+/**
+ * iommu_kdump_report_table() - An IOMMU driver is about to read a table
+ * @report: as given to &iommu_ops.reserve_old_iova
+ *
+ * Bounds the walk: tables that point at each other in circles or at one table
+ * many times cannot keep it busy for longer than a machine full of tables would.
+ *
+ * Context: May sleep.
+ *
+ * Return: 0 to go on. On an error the driver must stop and return it.
+ */
+int iommu_kdump_report_table(struct iommu_kdump_report *report)
+{
+	KUNIT_STATIC_STUB_REDIRECT(iommu_kdump_report_table, report);
+
+	if (++report->seen_tables > report->max_tables)
+		return -EUCLEAN;
+	report->stats->tables++;
+	cond_resched();
+	return 0;
+}
+EXPORT_SYMBOL_GPL(iommu_kdump_report_table);
