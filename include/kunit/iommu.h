@@ -113,6 +113,7 @@ struct kunit_iommu_config {
  * @domains: paging domains that exist
  * @faults: faults that hardware has reported
  * @faults_logged: those that would have been in the log
+ * @from: type of the domain that the last attach operation was told to come from
  */
 struct kunit_iommu_stats {
 	unsigned int attached;
@@ -123,6 +124,7 @@ struct kunit_iommu_stats {
 	unsigned int domains;
 	unsigned int faults;
 	unsigned int faults_logged;
+	unsigned int from;
 };
 
 struct kunit_iommu *kunit_iommu_create(struct kunit *test,

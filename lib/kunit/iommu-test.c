@@ -304,6 +304,35 @@ static void test_ownership(struct kunit *test)
 	dma_unmap_single(dev, iova, PAGE_SIZE, DMA_BIDIRECTIONAL);
 }
 
+/* A device that could not follow its group is where it is, not where the group is */
+static void test_parked(struct kunit *test)
+{
+	struct kunit_iommu *iommu = create(test, NULL);
+	struct device *dev = add(test, iommu, 0, 3);
+	void *buf = page(test);
+	dma_addr_t iova;
+
+	KUNIT_ASSERT_EQ(test, kunit_iommu_register(iommu), 0);
+	iova = dma_map_single(dev, buf, PAGE_SIZE, DMA_BIDIRECTIONAL);
+	KUNIT_ASSERT_FALSE(test, dma_mapping_error(dev, iova));
+	KUNIT_EXPECT_EQ(test, iommu_device_claim_dma_owner(dev, test), 0);
+	KUNIT_EXPECT_TRUE(test, kunit_iommu_get_stats(iommu)->from &
+				__IOMMU_DOMAIN_DMA_API);
+
+	/* Back to the default domain for good, which the core warns about */
+	kunit_iommu_fail_attach(iommu, 1);
+	kunit_warning_suppress(test)
+		iommu_device_release_dma_owner(dev);
+	expect_fault(test, dev, iova, true);
+
+	KUNIT_EXPECT_EQ(test, iommu_device_claim_dma_owner(dev, test), 0);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(iommu)->from,
+			IOMMU_DOMAIN_BLOCKED);
+	iommu_device_release_dma_owner(dev);
+	expect_dma(test, dev, iova, true, buf);
+	dma_unmap_single(dev, iova, PAGE_SIZE, DMA_BIDIRECTIONAL);
+}
+
 static void test_direct_region(struct kunit *test)
 {
 	struct kunit_iommu *iommu = create(test, NULL);
@@ -763,6 +792,7 @@ static struct kunit_case iommu_test_cases[] = {
 	KUNIT_CASE_PARAM(test_identity, kind_gen_params),
 	KUNIT_CASE_PARAM(test_bind, kind_gen_params),
 	KUNIT_CASE_PARAM(test_ownership, kind_gen_params),
+	KUNIT_CASE_PARAM(test_parked, kind_gen_params),
 	KUNIT_CASE_PARAM(test_direct_region, kind_gen_params),
 	KUNIT_CASE_PARAM(test_late_device, kind_gen_params),
 	KUNIT_CASE_PARAM(test_steps, kind_gen_params),

@@ -548,6 +548,11 @@ static void write_entries(struct kunit_iommu_device *kdev,
 	kdev->iommu->stats.attached++;
 }
 
+static void note_old(struct device *dev, struct iommu_domain *old)
+{
+	to_kdev(dev)->iommu->stats.from = old ? old->type : UINT_MAX;
+}
+
 static int attach_blocked(struct iommu_domain *domain, struct device *dev,
 			  struct iommu_domain *old)
 {
@@ -555,6 +560,7 @@ static int attach_blocked(struct iommu_domain *domain, struct device *dev,
 		.mode = KUNIT_IOMMU_BLOCKED,
 	};
 
+	note_old(dev, old);
 	to_kdev(dev)->domain = NULL;
 	write_entries(to_kdev(dev), &entry);
 	return 0;
@@ -567,6 +573,7 @@ static int attach_identity(struct iommu_domain *domain, struct device *dev,
 		.mode = KUNIT_IOMMU_IDENTITY,
 	};
 
+	note_old(dev, old);
 	to_kdev(dev)->domain = NULL;
 	write_entries(to_kdev(dev), &entry);
 	return 0;
@@ -584,6 +591,7 @@ static int attach_paging(struct iommu_domain *domain, struct device *dev,
 
 	if (kdomain->iommu != kdev->iommu)
 		return -EINVAL;
+	note_old(dev, old);
 	if (kdev->iommu->fail_attach) {
 		kdev->iommu->fail_attach--;
 		return -EBUSY;
