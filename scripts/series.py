@@ -179,7 +179,11 @@ def makefile_until(file, path, later):
         # An object less, or the last one of its line.
         if kept == line or ".o" in kept:
             lines.append(kept)
-    return kind, "".join(lines).encode()
+    text = "".join(lines)
+    if text.encode() != data:
+        # No paragraphs of nothing
+        text = re.sub(r"\n{3,}", "\n\n", text).rstrip("\n") + "\n"
+    return kind, text.encode()
 
 
 def code_lines(path, text):

@@ -667,13 +667,14 @@ def test_series_lets_no_driver_grow(w):
 
 def test_series_has_a_makefile_grow(w):
     w.commit(w.repo)
-    makefile = "obj-$(A) += core.o one.o two.o\nobj-$(B) += three.o\n"
+    makefile = "# What\n\nobj-$(A) += core.o one.o two.o\n\nobj-$(B) += three.o\n"
     sized(w, {"drivers/iommu/kdump/Makefile": makefile, "drivers/iommu/kdump/one.c": "", "drivers/iommu/kdump/two.c": "",
               "drivers/iommu/kdump/three.c": ""},
           {"a": "drivers/iommu/kdump/Makefile drivers/iommu/kdump/two.c", "b": "drivers/iommu/kdump/one.c",
            "c": "drivers/iommu/kdump/three.c"})
     w.good("series")
     mails = [mail.read_text() for mail in sorted((w.out / "series").iterdir())[1:]]
+    assert "+# What\n+\n+obj-$(A) += two.o\ndiff" in mails[0], mails[0]
     added = [[line[1:] for line in mail.splitlines() if line.startswith("+obj-")] for mail in mails]
     assert added == [["obj-$(A) += two.o"], ["obj-$(A) += one.o two.o"], ["obj-$(B) += three.o"],
                      ["obj-$(A) += core.o one.o two.o"]], added
