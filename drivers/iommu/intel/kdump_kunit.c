@@ -12,6 +12,7 @@
 
 #include <linux/cleanup.h>
 #include <linux/idr.h>
+#include <linux/pci.h>
 
 #undef MODULE_PARAM_PREFIX
 #define MODULE_PARAM_PREFIX "intel_kdump_kunit."
@@ -34,15 +35,48 @@ enum {
 #include "../kdump/old_tables_kunit.h"
 
 /* Hardware: 48 and 57 bits of IOVA, all of what can be translated */
-#define TEST_CAP	(BIT_ULL(60) | 0xc << 8)
+#define TEST_CAP	(BIT_ULL(60) | 47 << 16 | 0xc << 8)
 #define TEST_ECAP_SM	(BIT_ULL(47) | BIT_ULL(46) | BIT_ULL(43) | BIT_ULL(26))
 #define TEST_ECAP	(BIT_ULL(6) | BIT_ULL(2) | BIT_ULL(0))
+#define TEST_DIDS	256
 
 static struct old_kernel {
 	struct intel_iommu *iommu;
 	struct root_entry *blocked_root;
 	bool sm;
+	/* Something with a requester ID, for what asks for a device */
+	struct device dev;
+	struct dev_iommu dev_iommu;
+	struct device_domain_info info;
+	/* Invalidations, in their order: c, C (all of them) and i, I of the IOTLB */
+	char flushed[32];
+	unsigned int nr_flushed;
 } old_kernel;
+
+static void record(char what)
+{
+	if (old_kernel.nr_flushed < ARRAY_SIZE(old_kernel.flushed) - 1)
+		old_kernel.flushed[old_kernel.nr_flushed++] = what;
+}
+
+static void flush_context(struct intel_iommu *iommu, u16 did, u16 sid, u8 mask,
+			  u64 type)
+{
+	record(type == DMA_CCMD_GLOBAL_INVL ? 'C' : 'c');
+}
+
+static void flush_iotlb(struct intel_iommu *iommu, u16 did, u64 addr,
+			unsigned int size_order, u64 type)
+{
+	record(type == DMA_TLB_GLOBAL_FLUSH ? 'I' : 'i');
+}
+
+static void expect_flushed(struct kunit *test, const char *what)
+{
+	KUNIT_EXPECT_STREQ(test, old_kernel.flushed, what);
+	memset(old_kernel.flushed, 0, sizeof(old_kernel.flushed));
+	old_kernel.nr_flushed = 0;
+}
 
 /* The layout of the tables, as the specification draws it */
 
@@ -251,6 +285,9 @@ static struct verdict spec_lookup(unsigned int bus, unsigned int devfn)
 	v.entry = ce;
 	v.outcome = old_kernel.sm ? spec_sm_context(&v, ce) :
 				    spec_context(&v, ce);
+	/* CAP.ND: bits of domain IDs that hardware does not have are reserved */
+	if (v.did >= TEST_DIDS)
+		v.outcome = REFUSED;
 	return v;
 }
 
@@ -271,36 +308,50 @@ static void reset_iommu(void)
 			iommu_free_pages(phys_to_virt(root->hi & ~1ULL));
 	}
 	memcpy(iommu->root_entry, old_kernel.blocked_root, SZ_4K);
-	iommu_kdump_forget_refused(&iommu->kdump_refused);
-	iommu_kdump_ids_destroy(&iommu->kdump_dids);
+	intel_kdump_destroy(iommu);
 	ida_destroy(&iommu->domain_ida);
 	ida_init(&iommu->domain_ida);
-	iommu_kdump_ids_init(&iommu->kdump_dids, &iommu->domain_ida);
+	intel_kdump_init(iommu);
+}
+
+/* Where hardware finds the entry of a requester ID, NULL if nowhere */
+static struct context_entry *find_entry(u8 bus, u8 devfn)
+{
+	struct root_entry *root = &old_kernel.iommu->root_entry[bus];
+	u64 entry = old_kernel.sm && devfn >= 0x80 ? root->hi : root->lo;
+
+	if (!(entry & 1))
+		return NULL;
+	return (struct context_entry *)phys_to_virt(entry & VTD_PAGE_MASK) +
+	       (old_kernel.sm ? devfn % 0x80 * 2 : devfn);
 }
 
 static const char *judge(unsigned int bus, unsigned int devfn)
 {
 	struct intel_iommu *iommu = old_kernel.iommu;
 	struct verdict v = spec_lookup(bus, devfn);
-	const struct context_entry *ce = find_context(iommu, bus, devfn);
-	struct iommu_kdump_tables tables = {};
-	struct inherit_data inherit = {
-		.iommu = iommu,
-		.tables = &tables,
-	};
-	int ret = inherit_one(NULL, PCI_DEVID(bus, devfn), &inherit);
+	const struct context_entry *ce = find_entry(bus, devfn);
+	u16 sid = PCI_DEVID(bus, devfn);
+	bool refused = iommu_kdump_entry_was_refused(&iommu->kdump, sid);
+	bool old = iommu_kdump_entry_is_old(&iommu->kdump, sid);
+	bool refuse = v.outcome == REFUSED;
+	struct iommu_kdump_tables tables;
+	int ret;
 	u64 lo;
 
 	if (!ce)
 		return "is reported by hardware, not blocked silently";
-	if (v.outcome == REFUSED || v.outcome == ABSENT) {
-		crashed.refused += v.outcome == REFUSED;
-		if (ret != (v.outcome == REFUSED ? -EUCLEAN : 0) || tables.type)
-			return "was not refused";
+	if (v.outcome <= BLOCKS) {
+		crashed.refused += refuse;
+		if (old || refused != refuse)
+			return refused ? "was refused" : "was not refused";
 		if (ce->lo != 2 || ce->hi)
-			return "was copied though it was refused";
+			return "was copied though nothing passes";
 		return NULL;
 	}
+	if (!old || refused)
+		return "was refused";
+	ret = intel_iommu_inherit_tables(&old_kernel.dev, sid, &tables);
 
 	/* PASIDE, and PRE with it: the processes of the PASIDs are dead */
 	lo = v.entry[0];
@@ -317,10 +368,7 @@ static const char *judge(unsigned int bus, unsigned int devfn)
 	if (v.outcome == NESTED)
 		return ret == -EOPNOTSUPP ? NULL : "is nested, and inherited";
 	if (ret || !tables.type)
-		return "was refused";
-	if (v.outcome == BLOCKS)
-		return tables.type == IOMMU_KDUMP_BLOCKED ? NULL :
-							    "blocked before";
+		return "is not inherited";
 	if (tables.id != v.did)
 		return "has another domain ID";
 	if (v.outcome == IDENTITY)
@@ -328,8 +376,7 @@ static const char *judge(unsigned int bus, unsigned int devfn)
 							     "was identity";
 	if (tables.type != IOMMU_KDUMP_PAGING || tables.root != v.root ||
 	    tables.levels != v.levels ||
-	    tables.format != (v.outcome == FIRST_STAGE ? OLD_FIRST_STAGE :
-							 OLD_SECOND_STAGE))
+	    tables.format != (v.outcome == FIRST_STAGE ? 1 : 2))
 		return "has another page table";
 	return NULL;
 }
@@ -371,7 +418,7 @@ static void stop_old_kernel(void *data)
 		reset_iommu();
 		iommu_free_pages(iommu->kdump_blocked);
 	}
-	iommu_kdump_ids_destroy(&iommu->kdump_dids);
+	intel_kdump_destroy(iommu);
 	ida_destroy(&iommu->domain_ida);
 	iommu_free_pages(iommu->root_entry);
 	intel_iommu_sm = (long)data;
@@ -444,10 +491,19 @@ static void __init start_old_kernel(struct kunit *test, bool sm)
 	iommu->node = NUMA_NO_NODE;
 	iommu->cap = TEST_CAP;
 	iommu->ecap = TEST_ECAP | (sm ? TEST_ECAP_SM : 0);
-	iommu->max_domain_id = 256;
+	iommu->max_domain_id = TEST_DIDS;
+	iommu->flags = VTD_FLAG_TRANS_PRE_ENABLED;
+	iommu->flush.flush_context = flush_context;
+	iommu->flush.flush_iotlb = flush_iotlb;
 	strscpy(iommu->name, "kunit", sizeof(iommu->name));
+	spin_lock_init(&iommu->lock);
+	spin_lock_init(&iommu->device_rbtree_lock);
+	mutex_init(&iommu->did_lock);
 	ida_init(&iommu->domain_ida);
-	iommu_kdump_ids_init(&iommu->kdump_dids, &iommu->domain_ida);
+	intel_kdump_init(iommu);
+	old_kernel.info.iommu = iommu;
+	old_kernel.dev_iommu.priv = &old_kernel.info;
+	old_kernel.dev.iommu = &old_kernel.dev_iommu;
 	intel_iommu_sm = sm;
 	KUNIT_ASSERT_EQ(test,
 			kunit_add_action_or_reset(test, stop_old_kernel,
@@ -684,63 +740,376 @@ static void __init test_root_register(struct kunit *test)
 	KUNIT_EXPECT_PTR_EQ(test, (void *)crashed.broken, NULL);
 }
 
+/* Devices of the crash kernel, which replace the entries */
+
+struct function {
+	struct pci_dev pdev;
+	struct dev_iommu dev_iommu;
+	struct device_domain_info info;
+};
+
+static struct function *new_function(struct kunit *test, u8 devfn, int alias)
+{
+	struct function *f = kunit_kzalloc(test, sizeof(*f), GFP_KERNEL);
+	struct pci_sysdata *sysdata = kunit_kzalloc(test, sizeof(*sysdata),
+						    GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, f);
+	KUNIT_ASSERT_NOT_NULL(test, sysdata);
+	f->pdev.bus = kunit_kzalloc(test, sizeof(*f->pdev.bus), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, f->pdev.bus);
+	f->pdev.bus->sysdata = sysdata;
+	f->pdev.devfn = devfn;
+	f->pdev.dev.bus = &pci_bus_type;
+	f->pdev.dev.iommu = &f->dev_iommu;
+	f->dev_iommu.priv = &f->info;
+	f->info.dev = &f->pdev.dev;
+	f->info.iommu = old_kernel.iommu;
+	f->info.devfn = devfn;
+	RB_CLEAR_NODE(&f->info.node);
+	if (alias >= 0) {
+		f->pdev.dma_alias_mask = kunit_kzalloc(test, 256 / 8, GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(test, f->pdev.dma_alias_mask);
+		__set_bit(alias, f->pdev.dma_alias_mask);
+	}
+	if (old_kernel.sm)
+		KUNIT_ASSERT_EQ(test, intel_pasid_alloc_table(f->info.dev), 0);
+	return f;
+}
+
+/* With ATS, as the only one that has it */
+static void has_ats(struct function *f)
+{
+	f->info.ats_supported = 1;
+	rb_link_node(&f->info.node, NULL,
+		     &old_kernel.iommu->device_rbtree.rb_node);
+}
+
+static void free_function(struct function *f)
+{
+	device_block_translation(f->info.dev);
+	if (old_kernel.sm) {
+		intel_pasid_teardown_sm_context(f->info.dev);
+		intel_pasid_free_table(f->info.dev);
+	}
+}
+
+static struct iommu_domain *new_domain(struct kunit *test, struct function *f)
+{
+	struct iommu_domain *domain;
+
+	domain = intel_iommu_ops.domain_alloc_paging_flags(f->info.dev, 0, NULL);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(domain));
+	return domain;
+}
+
+static void attach(struct kunit *test, struct iommu_domain *domain,
+		   struct function *f)
+{
+	KUNIT_ASSERT_EQ(test, domain->ops->attach_dev(domain, f->info.dev, NULL), 0);
+	KUNIT_EXPECT_FALSE(test, iommu_kdump_dev_is_old(&old_kernel.iommu->kdump,
+							f->info.dev));
+}
+
+/* Each domain ID is counted by the old entries that lead to it, by no other */
+static void expect_counted(struct kunit *test, u16 did, unsigned int old)
+{
+	struct intel_iommu *iommu = old_kernel.iommu;
+	unsigned int entries = 0, i;
+	void *users = xa_load(&iommu->kdump_dids.users, did);
+
+	for (i = 0; i < 256; i++) {
+		if (iommu_kdump_entry_is_old(&iommu->kdump, i) &&
+		    spec_lookup(0, i).did == did)
+			entries++;
+	}
+	KUNIT_EXPECT_EQ(test, entries, old);
+	KUNIT_ASSERT_NOT_NULL(test, users);
+	KUNIT_EXPECT_EQ(test, xa_to_value(users), old);
+}
+
+static void expect_comes_back(struct kunit *test, u16 did)
+{
+	struct ida *ida = &old_kernel.iommu->domain_ida;
+
+	expect_counted(test, did, 0);
+	KUNIT_EXPECT_TRUE(test, ida_exists(ida, did));
+	KUNIT_EXPECT_TRUE(test, iommu_kdump_free_ids(&old_kernel.iommu->kdump_dids));
+	KUNIT_EXPECT_FALSE(test, ida_exists(ida, did));
+}
+
+static bool leads_to(unsigned int devfn, struct function *f)
+{
+	const struct context_entry *ce = find_entry(0, devfn);
+
+	return (ce->lo & 1) && (ce->lo & VTD_PAGE_MASK) ==
+			       virt_to_phys(f->info.pasid_table->table);
+}
+
 /* A domain ID is free when the last entry that leads to it is gone, not before */
 static void __init test_domain_ids(struct kunit *test)
 {
+	struct iommu_kdump_entries *entries;
 	struct iommu_kdump_ids *dids;
 	struct ida *ida;
 
 	start_old_kernel(test, false);
+	entries = &old_kernel.iommu->kdump;
 	dids = &old_kernel.iommu->kdump_dids;
 	ida = &old_kernel.iommu->domain_ida;
-	take_over_and_judge(false, "nothing", 0);
-
-	/* 7 is used twice, 8 once, 9 by an entry that is not present */
-	KUNIT_EXPECT_TRUE(test, ida_exists(ida, 7));
-	KUNIT_EXPECT_TRUE(test, ida_exists(ida, 8));
-	KUNIT_EXPECT_FALSE(test, ida_exists(ida, 9));
-	KUNIT_EXPECT_FALSE(test, iommu_kdump_free_ids(dids));
-	iommu_kdump_put_id(dids, 7);
-	KUNIT_EXPECT_FALSE(test, iommu_kdump_free_ids(dids));
-	KUNIT_EXPECT_TRUE(test, ida_exists(ida, 7));
-	iommu_kdump_put_id(dids, 7);
-	KUNIT_EXPECT_TRUE(test, ida_exists(ida, 7));
-	KUNIT_EXPECT_TRUE(test, iommu_kdump_free_ids(dids));
-	KUNIT_EXPECT_FALSE(test, ida_exists(ida, 7));
-	KUNIT_EXPECT_TRUE(test, ida_exists(ida, 8));
-	/* Not one of them, and one that is gone */
-	iommu_kdump_put_id(dids, 200);
-	iommu_kdump_put_id(dids, 7);
-	KUNIT_EXPECT_FALSE(test, iommu_kdump_free_ids(dids));
-
-	/* An ID that somebody else has already */
+	/* Somebody has it already */
 	reset_iommu();
 	KUNIT_ASSERT_EQ(test, ida_alloc_range(ida, 12, 12, GFP_KERNEL), 12);
-	KUNIT_EXPECT_EQ(test, iommu_kdump_get_id(dids, 12), -ENOSPC);
-	iommu_kdump_put_id(dids, 12);
-	KUNIT_EXPECT_FALSE(test, iommu_kdump_free_ids(dids));
-	KUNIT_EXPECT_TRUE(test, ida_exists(ida, 12));
+	KUNIT_EXPECT_EQ(test, iommu_kdump_keep_entry(entries, 1, 12), -ENOSPC);
+	KUNIT_EXPECT_FALSE(test, iommu_kdump_entry_is_old(entries, 1));
 	ida_free(ida, 12);
+
+	take_over_and_judge(false, "nothing", 0);
+	/* 7 is used twice, 8 once, 9 by an entry that is not present */
+	expect_counted(test, 7, 2);
+	expect_counted(test, 8, 1);
+	KUNIT_EXPECT_FALSE(test, ida_exists(ida, 9));
+	KUNIT_EXPECT_FALSE(test, iommu_kdump_free_ids(dids));
+	KUNIT_EXPECT_TRUE(test, iommu_kdump_entry_left(entries, 0x08));
+	KUNIT_EXPECT_FALSE(test, iommu_kdump_entry_left(entries, 0x08));
+	expect_counted(test, 7, 1);
+	KUNIT_EXPECT_FALSE(test, iommu_kdump_free_ids(dids));
+	KUNIT_EXPECT_TRUE(test, iommu_kdump_entry_left(entries, 0x88));
+	expect_comes_back(test, 7);
+	KUNIT_EXPECT_TRUE(test, ida_exists(ida, 8));
+	KUNIT_EXPECT_FALSE(test, iommu_kdump_free_ids(dids));
 }
 
-/* A device with two requester IDs: both must have one translation */
-static void __init test_aliases(struct kunit *test)
+/* f1 may send its DMA as f0: the entry of f0 is what f0 has set, whoever comes first */
+static void __init test_alias_legacy(struct kunit *test)
 {
-	struct iommu_kdump_tables tables = {};
-	struct inherit_data inherit = { .tables = &tables };
+	struct context_entry *entry, was;
+	struct iommu_domain *domain, *other;
+	struct function *f0, *f1;
 
 	start_old_kernel(test, false);
-	inherit.iommu = old_kernel.iommu;
 	take_over_and_judge(false, "nothing", 0);
-	KUNIT_EXPECT_EQ(test, inherit_one(NULL, 0x08, &inherit), 0);
-	/* Not present, and the same tables */
-	KUNIT_EXPECT_EQ(test, inherit_one(NULL, 0x20, &inherit), 0);
-	KUNIT_EXPECT_EQ(test, inherit_one(NULL, 0x88, &inherit), 0);
-	KUNIT_EXPECT_EQ(test, tables.id, 7);
-	/* More levels, no levels */
-	KUNIT_EXPECT_EQ(test, inherit_one(NULL, 0x10, &inherit), -EUCLEAN);
-	KUNIT_EXPECT_EQ(test, inherit_one(NULL, 0x18, &inherit), -EUCLEAN);
-	KUNIT_EXPECT_EQ(test, tables.root, OLD(OLD_SS_ROOT));
+	f0 = new_function(test, 0x08, -1);
+	f1 = new_function(test, 0x88, 0x08);
+	has_ats(f0);
+	domain = new_domain(test, f0);
+	other = new_domain(test, f0);
+	entry = find_entry(0, 0x08);
+	expect_counted(test, 7, 2);
+
+	attach(test, domain, f0);
+	expect_flushed(test, "ci");
+	expect_counted(test, 7, 1);
+	was = *entry;
+	KUNIT_EXPECT_EQ(test, bits(&was.lo, 0, 0, 3), BIT(2) | 1);
+	KUNIT_EXPECT_TRUE(test, iommu_kdump_dev_is_old(&old_kernel.iommu->kdump,
+						       f1->info.dev));
+	attach(test, domain, f1);
+	expect_flushed(test, "ci");
+	expect_counted(test, 7, 0);
+	KUNIT_EXPECT_MEMEQ(test, entry, &was, sizeof(was));
+	/* The group moves, and one after the other is removed */
+	attach(test, other, f0);
+	attach(test, other, f1);
+	KUNIT_EXPECT_NE(test, context_domain_id(entry), context_domain_id(&was));
+	KUNIT_EXPECT_EQ(test, context_domain_id(entry),
+			context_domain_id(find_entry(0, 0x88)));
+	was = *entry;
+	KUNIT_EXPECT_EQ(test, bits(&was.lo, 0, 0, 3), BIT(2) | 1);
+	free_function(f1);
+	KUNIT_EXPECT_EQ(test, find_entry(0, 0x88)->lo, 0);
+	KUNIT_EXPECT_MEMEQ(test, entry, &was, sizeof(was));
+	free_function(f0);
+	KUNIT_EXPECT_EQ(test, entry->lo, 0);
+	expect_comes_back(test, 7);
+
+	/* f1 comes first, with what f0 needs in the entry of f0 */
+	take_over_and_judge(false, "nothing", 0);
+	entry = find_entry(0, 0x08);
+	attach(test, domain, f1);
+	expect_counted(test, 7, 0);
+	KUNIT_EXPECT_EQ(test, bits(&entry->lo, 0, 0, 3), BIT(2) | 1);
+	was = *entry;
+	attach(test, domain, f0);
+	KUNIT_EXPECT_MEMEQ(test, entry, &was, sizeof(was));
+	free_function(f0);
+	free_function(f1);
+	expect_comes_back(test, 7);
+
+	/* f1 cannot be attached, and is blocked: before f0 comes, and after */
+	take_over_and_judge(false, "nothing", 0);
+	entry = find_entry(0, 0x08);
+	attach(test, domain, f0);
+	was = *entry;
+	device_block_translation(f1->info.dev);
+	KUNIT_EXPECT_EQ(test, find_entry(0, 0x88)->lo, 0);
+	KUNIT_EXPECT_MEMEQ(test, entry, &was, sizeof(was));
+	free_function(f0);
+	expect_comes_back(test, 7);
+
+	take_over_and_judge(false, "nothing", 0);
+	entry = find_entry(0, 0x08);
+	device_block_translation(f1->info.dev);
+	expect_counted(test, 7, 0);
+	attach(test, domain, f0);
+	KUNIT_EXPECT_EQ(test, bits(&entry->lo, 0, 0, 3), BIT(2) | 1);
+	free_function(f0);
+	expect_comes_back(test, 7);
+
+	domain->ops->free(domain);
+	other->ops->free(other);
+}
+
+static void __init test_alias_scalable(struct kunit *test)
+{
+	struct iommu_domain *domain;
+	struct function *f0, *f1;
+
+	start_old_kernel(test, true);
+	take_over_and_judge(false, "nothing", 0);
+	f0 = new_function(test, 0x08, -1);
+	f1 = new_function(test, 0x10, 0x08);
+	domain = new_domain(test, f0);
+
+	attach(test, domain, f0);
+	expect_counted(test, 7, 0);
+	expect_counted(test, 8, 1);
+	KUNIT_EXPECT_TRUE(test, leads_to(0x08, f0));
+	expect_flushed(test, "cI");
+	attach(test, domain, f1);
+	expect_counted(test, 7, 0);
+	expect_counted(test, 8, 0);
+	KUNIT_EXPECT_TRUE(test, leads_to(0x08, f0));
+	KUNIT_EXPECT_TRUE(test, leads_to(0x10, f1));
+	expect_flushed(test, "cI");
+	free_function(f1);
+	KUNIT_EXPECT_TRUE(test, leads_to(0x08, f0));
+	KUNIT_EXPECT_EQ(test, find_entry(0, 0x10)->lo, 0);
+	free_function(f0);
+	KUNIT_EXPECT_EQ(test, find_entry(0, 0x08)->lo, 0);
+	expect_comes_back(test, 7);
+
+	/* f1 is blocked first: what it leaves of the entry of f0 is for f0 to set */
+	take_over_and_judge(false, "nothing", 0);
+	f0 = new_function(test, 0x08, -1);
+	f1 = new_function(test, 0x10, 0x08);
+	device_block_translation(f1->info.dev);
+	expect_counted(test, 7, 0);
+	expect_counted(test, 8, 0);
+	KUNIT_EXPECT_TRUE(test, leads_to(0x10, f1));
+	KUNIT_EXPECT_EQ(test, find_entry(0, 0x08)->lo, 0);
+	attach(test, domain, f0);
+	KUNIT_EXPECT_TRUE(test, leads_to(0x08, f0));
+	attach(test, domain, f1);
+	KUNIT_EXPECT_TRUE(test, leads_to(0x08, f0));
+	free_function(f1);
+	free_function(f0);
+
+	domain->ops->free(domain);
+}
+
+/* What the framework does not understand is blocked, and its domain ID comes back */
+static void __init test_nested(struct kunit *test)
+{
+	struct function *f;
+
+	start_old_kernel(test, true);
+	take_over_and_judge(false, "nothing", 0);
+	f = new_function(test, 0x88, -1);
+	expect_counted(test, 10, 1);
+	KUNIT_EXPECT_TRUE(test, iommu_kdump_dev_is_old(&old_kernel.iommu->kdump,
+						       f->info.dev));
+	device_block_translation(f->info.dev);
+	KUNIT_EXPECT_TRUE(test, leads_to(0x88, f));
+	expect_flushed(test, "cI");
+	expect_comes_back(test, 10);
+	free_function(f);
+}
+
+/* As the core removes a device: its last domain is the blocking one */
+static void __init remove_while_inherited(struct kunit *test, bool sm)
+{
+	struct iommu_domain *blocked = intel_iommu_ops.blocked_domain;
+	struct function *f;
+
+	start_old_kernel(test, sm);
+	take_over_and_judge(false, "nothing", 0);
+	f = new_function(test, 0x10, -1);
+	expect_counted(test, 8, 1);
+	KUNIT_EXPECT_EQ(test, blocked->ops->attach_dev(blocked, f->info.dev,
+						       NULL), 0);
+	expect_comes_back(test, 8);
+	free_function(f);
+	KUNIT_EXPECT_EQ(test, find_entry(0, 0x10)->lo, 0);
+}
+
+static void __init test_removed_legacy(struct kunit *test)
+{
+	remove_while_inherited(test, false);
+}
+
+static void __init test_removed_scalable(struct kunit *test)
+{
+	remove_while_inherited(test, true);
+}
+
+/* A device that keeps faulting is told to fault silently, whatever its entry is */
+static void __init test_silence(struct kunit *test)
+{
+	struct iommu_kdump_entries *entries;
+	struct intel_iommu *iommu;
+	struct context_entry *entry, was;
+	struct root_entry *root;
+	unsigned int i;
+
+	start_old_kernel(test, false);
+	take_over_and_judge(false, "nothing", 0);
+	iommu = old_kernel.iommu;
+	entries = &iommu->kdump;
+	entry = find_entry(0, 0x10);
+	was = *entry;
+
+	for (i = 0; i < 15; i++)
+		KUNIT_EXPECT_FALSE(test, iommu_kdump_fault(entries, 0x10));
+	flush_work(&entries->silence_work);
+	KUNIT_EXPECT_MEMEQ(test, entry, &was, sizeof(was));
+	iommu_kdump_fault(entries, 0x10);
+	flush_work(&entries->silence_work);
+	was.lo |= BIT(1);
+	KUNIT_EXPECT_MEMEQ(test, entry, &was, sizeof(was));
+	KUNIT_EXPECT_TRUE(test, iommu_kdump_fault(entries, 0x10));
+	KUNIT_EXPECT_TRUE(test, iommu_kdump_entry_is_old(entries, 0x10));
+	expect_flushed(test, "ci");
+
+	/* The table that buses share is not written, and what it blocks stays so */
+	for (i = 0; i < 16; i++)
+		iommu_kdump_fault(entries, PCI_DEVID(5, 0x18));
+	flush_work(&entries->silence_work);
+	KUNIT_EXPECT_PTR_NE(test, find_entry(5, 0), iommu->kdump_blocked);
+	KUNIT_EXPECT_PTR_EQ(test, find_entry(6, 0), iommu->kdump_blocked);
+	KUNIT_EXPECT_MEMEQ(test, find_entry(5, 0), iommu->kdump_blocked, SZ_4K);
+	expect_flushed(test, "CIci");
+
+	/* Before there is a table, or when there is none any more */
+	root = iommu->root_entry;
+	iommu->root_entry = NULL;
+	for (i = 0; i < 16; i++)
+		iommu_kdump_fault(entries, 0x18);
+	flush_work(&entries->silence_work);
+	iommu->root_entry = root;
+	KUNIT_EXPECT_EQ(test, find_entry(0, 0x18)->lo & BIT(1), 0);
+}
+
+/* The requester ID of what is no PCI device is known to this driver only */
+static void __init test_own_id(struct kunit *test)
+{
+	start_old_kernel(test, false);
+	take_over_and_judge(false, "nothing", 0);
+	KUNIT_EXPECT_FALSE(test, iommu_kdump_dev_is_old(&old_kernel.iommu->kdump,
+							&old_kernel.dev));
+	old_kernel.info.devfn = 0x10;
+	KUNIT_EXPECT_TRUE(test, iommu_kdump_dev_is_old(&old_kernel.iommu->kdump,
+						       &old_kernel.dev));
 }
 
 static struct kunit_case __refdata intel_kdump_test_cases[] = {
@@ -754,7 +1123,13 @@ static struct kunit_case __refdata intel_kdump_test_cases[] = {
 	KUNIT_CASE(test_corrupt_scalable),
 	KUNIT_CASE(test_root_register),
 	KUNIT_CASE(test_domain_ids),
-	KUNIT_CASE(test_aliases),
+	KUNIT_CASE(test_alias_legacy),
+	KUNIT_CASE(test_alias_scalable),
+	KUNIT_CASE(test_nested),
+	KUNIT_CASE(test_removed_legacy),
+	KUNIT_CASE(test_removed_scalable),
+	KUNIT_CASE(test_silence),
+	KUNIT_CASE(test_own_id),
 	{}
 };
 
