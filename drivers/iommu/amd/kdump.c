@@ -15,12 +15,12 @@
 #define pr_fmt(fmt)	"AMD-Vi: kdump: " fmt
 
 #include <linux/bitfield.h>
-#include <linux/bitmap.h>
 #include <linux/generic_pt/iommu.h>
 #include <linux/idr.h>
 #include <linux/io.h>
 #include <linux/iommu-kdump.h>
 #include <linux/pci.h>
+#include <linux/slab.h>
 
 #include "amd_iommu.h"
 #include "../iommu-pages.h"
@@ -30,14 +30,10 @@
 #define DTE_DATA2_RSVD		GENMASK_ULL(53, 52)
 #define DTE_MODE_RSVD		7
 #define DTE_GLX_RSVD		3
-#define DTE_GUEST_PASID_0	(DTE_FLAG_V | DTE_FLAG_TV | DTE_FLAG_GV | \
-				 DTE_FLAG_GIOV)
-#define DTE_GUEST_BITS0		(DTE_FLAG_GV | DTE_FLAG_GIOV | DTE_GLX | \
-				 DTE_GCR3_14_12)
-#define DTE_GUEST_BITS1		(DTE_GCR3_30_15 | DTE_GCR3_51_31)
+#define DTE_PASS_THROUGH	(DTE_FLAG_V | DTE_FLAG_TV | DTE_FLAG_IR | \
+				 DTE_FLAG_IW)
 
 #define ENTRIES_PER_PAGE	(SZ_4K / sizeof(struct dev_table_entry))
-#define GCR3_ENTRIES		(SZ_4K / sizeof(u64))
 #define GCR3_RSVD		(GENMASK_ULL(11, 1) | GENMASK_ULL(63, 52))
 
 /* Page table formats, for struct iommu_kdump_tables */
@@ -46,7 +42,7 @@ enum {
 	OLD_GUEST,
 };
 
-static struct iommu_kdump_ids kdump_dids;
+struct iommu_kdump_ids amd_iommu_kdump_dids;
 
 /* An address that the crashed kernel wrote must be followed only into its RAM */
 static bool old_page(u64 phys)
@@ -70,11 +66,8 @@ static u64 gcr3_table(const struct dev_table_entry *dte)
 /*
  * Section 2.2.6.3, Guest CR3 Table: GLX + 1 levels lead to the guest page table
  * of a PASID. DMA without PASID uses PASID 0, the first entry of each level.
- *
- * A table that is not the crashed kernel's is what drop_pasids() has made; @own
- * says that such a pointer is to be believed.
  */
-static int read_gcr3(const struct dev_table_entry *dte, bool own, u64 *gcr3)
+static int read_gcr3(const struct dev_table_entry *dte, u64 *gcr3)
 {
 	unsigned int glx = FIELD_GET(DTE_GLX, dte->data[0]);
 	u64 table = gcr3_table(dte);
@@ -82,10 +75,6 @@ static int read_gcr3(const struct dev_table_entry *dte, bool own, u64 *gcr3)
 
 	if (glx == DTE_GLX_RSVD || glx > FIELD_GET(FEATURE_GLX, features()))
 		return -EUCLEAN;
-	if (own && !old_page(table)) {
-		*gcr3 = *(u64 *)phys_to_virt(table);
-		return 0;
-	}
 
 	for (;;) {
 		page = iommu_kdump_map_old(table);
@@ -104,24 +93,27 @@ static int read_gcr3(const struct dev_table_entry *dte, bool own, u64 *gcr3)
 }
 
 static int decode_guest(const struct dev_table_entry *dte, bool own,
-			struct iommu_kdump_tables *tables)
+			struct iommu_kdump_tables *tables, u64 *gcr3)
 {
 	unsigned int level = FIELD_GET(DTE_GPT_LEVEL_MASK, dte->data[2]);
-	u64 gcr3;
-	int ret;
+	int ret = 0;
 
 	if (level > GUEST_PGTABLE_5_LEVEL ||
 	    level > FIELD_GET(FEATURE_GATS, features()))
 		return -EUCLEAN;
-	ret = read_gcr3(dte, own, &gcr3);
+	/* See keep_only_pasid_0() */
+	if (own)
+		*gcr3 = *(u64 *)phys_to_virt(gcr3_table(dte));
+	else
+		ret = read_gcr3(dte, gcr3);
 	if (ret)
 		return ret;
-	if (!(gcr3 & GCR3_VALID)) {
+	if (!(*gcr3 & GCR3_VALID)) {
 		tables->type = IOMMU_KDUMP_BLOCKED;
 		return 0;
 	}
 
-	tables->root = __sme_clr(gcr3) & PM_ADDR_MASK;
+	tables->root = __sme_clr(*gcr3) & PM_ADDR_MASK;
 	if (!old_page(tables->root))
 		return -EUCLEAN;
 	tables->type = IOMMU_KDUMP_PAGING;
@@ -152,21 +144,29 @@ static int decode_host(const struct dev_table_entry *dte,
 	return 0;
 }
 
-/* DMA without PASID is translated twice */
-static bool nested(const struct dev_table_entry *dte)
+/* GIOV: PASID 0 stands for DMA without PASID */
+static bool uses_pasid_0(const struct dev_table_entry *dte)
 {
-	const u64 guest = DTE_FLAG_GV | DTE_FLAG_GIOV;
+	const u64 guest = DTE_FLAG_V | DTE_FLAG_GV | DTE_FLAG_GIOV;
 
-	return (dte->data[0] & guest) == guest &&
-	       (dte->data[0] & DTE_MODE_MASK);
+	return (dte->data[0] & guest) == guest;
 }
 
-/* Section 2.2.2.1; for V and TV see the table of their combinations there */
+/* DMA without PASID is translated twice: the host table says where the guest's is */
+static bool nested(const struct dev_table_entry *dte)
+{
+	return uses_pasid_0(dte) && (dte->data[0] & DTE_MODE_MASK);
+}
+
+/*
+ * Section 2.2.2.1; for V and TV see the table of their combinations there. @own says
+ * that the entry has been through take_over_entry(). Of an entry with GIOV that is not
+ * nested, @gcr3 becomes PASID 0.
+ */
 static int decode(const struct dev_table_entry *dte, bool own,
-		  struct iommu_kdump_tables *tables)
+		  struct iommu_kdump_tables *tables, u64 *gcr3)
 {
 	const u64 both = DTE_FLAG_IR | DTE_FLAG_IW;
-	bool unsupported, guest = false;
 	int ret;
 
 	tables->id = FIELD_GET(DTE_DOMID_MASK, dte->data[1]);
@@ -177,117 +177,117 @@ static int decode(const struct dev_table_entry *dte, bool own,
 		tables->id = 0;
 		return 0;
 	}
-	if ((dte->data[0] & DTE_DATA0_RSVD) || (dte->data[2] & DTE_DATA2_RSVD))
+	/* Nobody has set the last word yet, and most of it is reserved */
+	if ((dte->data[0] & DTE_DATA0_RSVD) ||
+	    (dte->data[2] & DTE_DATA2_RSVD) || dte->data[3])
 		return -EUCLEAN;
 	if (!(dte->data[0] & DTE_FLAG_TV) || !(dte->data[0] & both)) {
 		tables->type = IOMMU_KDUMP_BLOCKED;
 		return 0;
 	}
+	if ((dte->data[0] & DTE_FLAG_GV) && !(features() & FEATURE_GT))
+		return -EUCLEAN;
+
+	if (uses_pasid_0(dte) && !nested(dte))
+		ret = decode_guest(dte, own, tables, gcr3);
+	else
+		ret = decode_host(dte, tables);
+	if (ret || tables->type == IOMMU_KDUMP_BLOCKED)
+		return ret;
 	/* No kernel lets a device only read, or only write, all it can reach */
-	unsupported = (dte->data[0] & both) != both;
-
-	if (dte->data[0] & DTE_FLAG_GV) {
-		if (!(features() & FEATURE_GT))
-			return -EUCLEAN;
-		/* The host table says where the guest table is */
-		if (nested(dte))
-			unsupported = true;
-		/* GIOV: the guest table of PASID 0 is for DMA without PASID */
-		else if (dte->data[0] & DTE_FLAG_GIOV)
-			guest = true;
-	}
-	ret = guest ? decode_guest(dte, own, tables) : decode_host(dte, tables);
-	if (!ret && unsupported && tables->type != IOMMU_KDUMP_BLOCKED)
-		ret = -EOPNOTSUPP;
-	return ret;
+	if (nested(dte) || (dte->data[0] & both) != both)
+		return -EOPNOTSUPP;
+	return 0;
 }
 
-/**
- * amd_iommu_kdump_free_dids() - Give domain IDs back that no old entry uses any
- *                               more
- *
- * Context: Any.
- *
- * Return: true if there was one.
- */
-bool amd_iommu_kdump_free_dids(void)
+/* A device table that is locked is in old memory, and may be broken by now */
+static void free_own_gcr3(const struct dev_table_entry *dte)
 {
-	return kdump_dids.ida && iommu_kdump_free_ids(&kdump_dids);
+	if (uses_pasid_0(dte) && !nested(dte) && !old_page(gcr3_table(dte)))
+		iommu_free_pages(phys_to_virt(gcr3_table(dte)));
 }
 
 /**
- * amd_iommu_kdump_put_entry() - An entry of the crashed kernel is gone
- * @old: what it was
+ * amd_iommu_kdump_entry_left() - An entry of the crashed kernel is gone
+ * @iommu: IOMMU of the requester ID
+ * @devid: the requester ID
+ * @old: what the entry was
  *
  * Context: Any. All that hardware has cached of it must have been flushed.
  */
-void amd_iommu_kdump_put_entry(const struct dev_table_entry *old)
+void amd_iommu_kdump_entry_left(struct amd_iommu *iommu, u16 devid,
+				const struct dev_table_entry *old)
 {
-	u64 table = gcr3_table(old);
-
-	iommu_kdump_put_id(&kdump_dids,
-			   FIELD_GET(DTE_DOMID_MASK, old->data[1]));
-
-	/* Only of such entries is it known where the table is */
-	if ((old->data[0] & DTE_GUEST_PASID_0) == DTE_GUEST_PASID_0 &&
-	    !(old->data[0] & DTE_MODE_MASK) && !old_page(table))
-		iommu_free_pages(phys_to_virt(table));
+	if (iommu_kdump_entry_left(&iommu->kdump, devid))
+		free_own_gcr3(old);
 }
 
-struct take_over_stats {
-	unsigned int entries;
-	unsigned int refused;
-	unsigned int pasids;
-	unsigned int vapics;
-	/* Interrupts may go to virtual APICs */
-	bool guest_mode;
+/**
+ * amd_iommu_kdump_event() - Hardware has logged an event
+ * @iommu: IOMMU that has logged it
+ * @devid: requester ID in it, which need not exist
+ * @type: EVENT_TYPE_*
+ *
+ * SA silences page faults. That is tried first; a device that goes on with events of
+ * another kind is blocked.
+ *
+ * Context: May sleep.
+ *
+ * Return: true if there have been enough of them in the log.
+ */
+bool amd_iommu_kdump_event(struct amd_iommu *iommu, u16 devid, int type)
+{
+	struct iommu_dev_data *dev_data;
+
+	if (!iommu->iommu.kdump || !iommu_kdump_fault(&iommu->kdump, devid))
+		return false;
+
+	switch (type) {
+	case EVENT_TYPE_ILL_DEV:
+	case EVENT_TYPE_DEV_TAB_ERR:
+	case EVENT_TYPE_PAGE_TAB_ERR:
+	case EVENT_TYPE_INV_DEV_REQ:
+	case EVENT_TYPE_INV_PPR_REQ:
+		if (devid > iommu->pci_seg->last_bdf)
+			break;
+		dev_data = find_dev_data(iommu, devid);
+		if (dev_data)
+			dev_data->noisy = true;
+	}
+	return true;
+}
+
+/* &iommu_kdump_entry_ops.own_id: the alias that firmware gives, on any bus */
+static u32 own_id(struct device *dev)
+{
+	struct iommu_dev_data *dev_data = dev_iommu_priv_get(dev);
+
+	if (!dev_is_pci(dev))
+		return dev_data->devid;
+	return get_amd_iommu_from_dev(dev)->pci_seg->alias_table[dev_data->devid];
+}
+
+static const struct iommu_kdump_entry_ops entry_ops = {
+	.own_id = own_id,
+	.silence = amd_iommu_silence_dte,
 };
 
-static bool __init only_pasid_0(const struct dev_table_entry *dte)
-{
-	const u64 *page;
-	unsigned int i;
-
-	if (FIELD_GET(DTE_GLX, dte->data[0]))
-		return false;
-	page = iommu_kdump_map_old(gcr3_table(dte));
-	if (IS_ERR(page))
-		return false;
-	for (i = 1; i < GCR3_ENTRIES; i++) {
-		if (READ_ONCE(page[i]) & GCR3_VALID)
-			break;
-	}
-	iommu_kdump_unmap_old(page);
-	return i == GCR3_ENTRIES;
-}
-
 /*
- * The processes that PASIDs belong to are dead. What is left is PASID 0, which
- * stands for DMA without PASID.
+ * The processes that PASIDs belong to are dead. What is left is PASID 0, in a table of
+ * our own.
  */
-static int __init drop_pasids(struct dev_table_entry *dte,
-			      struct take_over_stats *stats)
+static int __init keep_only_pasid_0(struct dev_table_entry *dte, u64 gcr3)
 {
-	u64 gcr3 = 0, *page;
-	int ret;
+	u64 *page;
 
 	/* PASIDs that are translated twice stay within the host table */
 	if (!(dte->data[0] & DTE_FLAG_V) || !(dte->data[0] & DTE_FLAG_GV) ||
 	    nested(dte))
 		return 0;
-
-	if (dte->data[0] & DTE_FLAG_GIOV) {
-		if (only_pasid_0(dte))
-			return 0;
-		ret = read_gcr3(dte, false, &gcr3);
-		if (ret)
-			return ret;
-	}
-	stats->pasids++;
-
-	if (!gcr3) {
-		dte->data[0] &= ~DTE_GUEST_BITS0;
-		dte->data[1] &= ~DTE_GUEST_BITS1;
+	dte->data[0] &= ~(DTE_GLX | DTE_GCR3_14_12);
+	dte->data[1] &= ~(DTE_GCR3_30_15 | DTE_GCR3_51_31);
+	if (!uses_pasid_0(dte)) {
+		dte->data[0] &= ~DTE_FLAG_GV;
 		return 0;
 	}
 
@@ -296,8 +296,6 @@ static int __init drop_pasids(struct dev_table_entry *dte,
 		return -ENOMEM;
 	page[0] = gcr3;
 	gcr3 = iommu_virt_to_phys(page);
-	dte->data[0] &= ~(DTE_GLX | DTE_GCR3_14_12);
-	dte->data[1] &= ~DTE_GUEST_BITS1;
 	dte->data[0] |= FIELD_PREP(DTE_GCR3_14_12, gcr3 >> 12);
 	dte->data[1] |= FIELD_PREP(DTE_GCR3_30_15, gcr3 >> 15) |
 			FIELD_PREP(DTE_GCR3_51_31, gcr3 >> 31);
@@ -310,27 +308,25 @@ static int __init drop_pasids(struct dev_table_entry *dte,
  */
 static bool __init vapics_are_old(u64 table, u64 size)
 {
-	const struct irte_ga *page = NULL;
-	u64 at, end = table + size;
+	const struct irte_ga *page;
+	union irte_ga_lo lo;
+	union irte_ga_hi hi;
 	bool old = true;
+	u64 at, end;
 
-	for (at = table; at < end && old; at += sizeof(*page)) {
-		union irte_ga_lo lo;
-		union irte_ga_hi hi;
-
-		if (!page)
-			page = iommu_kdump_map_old(ALIGN_DOWN(at, SZ_4K));
+	for (at = table; at < table + size && old; at = end) {
+		end = min(ALIGN_DOWN(at, SZ_4K) + SZ_4K, table + size);
+		page = iommu_kdump_map_old(ALIGN_DOWN(at, SZ_4K));
 		if (IS_ERR(page))
 			return false;
-		lo.val = READ_ONCE(page[at % SZ_4K / sizeof(*page)].lo.val);
-		hi.val = READ_ONCE(page[at % SZ_4K / sizeof(*page)].hi.val);
-		if (lo.fields_vapic.valid && lo.fields_vapic.guest_mode)
-			old = old_page(__sme_clr((u64)hi.fields.ga_root_ptr << 12));
-		if (!old || IS_ALIGNED(at + sizeof(*page), SZ_4K) ||
-		    at + sizeof(*page) == end) {
-			iommu_kdump_unmap_old(page);
-			page = NULL;
+		for (; at < end; at += sizeof(*page)) {
+			lo.val = READ_ONCE(page[at % SZ_4K / sizeof(*page)].lo.val);
+			hi.val = READ_ONCE(page[at % SZ_4K / sizeof(*page)].hi.val);
+			if (lo.fields_vapic.valid && lo.fields_vapic.guest_mode &&
+			    !old_page(__sme_clr((u64)hi.fields.ga_root_ptr << 12)))
+				old = false;
 		}
+		iommu_kdump_unmap_old(page);
 	}
 	return old;
 }
@@ -341,16 +337,11 @@ static bool __init vapics_are_old(u64 table, u64 size)
  * and IntCtl = 0, as the new entry has them, fixed interrupts are aborted.
  */
 static void __init copy_interrupts(const struct dev_table_entry *old,
-				   struct dev_table_entry *new,
-				   struct take_over_stats *stats)
+				   struct dev_table_entry *new)
 {
 	u64 irq = old->data[2];
 	u64 table = __sme_clr(irq) & DTE_IRQ_PHYS_ADDR_MASK;
 	unsigned int len_lg2 = FIELD_GET(DTE_INTTABLEN_MASK, irq);
-
-	/* This kernel sends interrupts that are not to be remapped */
-	if (!amd_iommu_irq_remap)
-		return;
 
 	/* An entry has 4 or 16 bytes: the larger table must be old memory */
 	if ((irq & DTE_IRQ_REMAP_ENABLE) &&
@@ -360,129 +351,135 @@ static void __init copy_interrupts(const struct dev_table_entry *old,
 		if (len_lg2 > DTE_INTTABLEN_VALUE_2K ||
 		    !iommu_kdump_is_old_ram(table, size))
 			return;
-		if (stats->guest_mode && !vapics_are_old(table, size)) {
-			stats->vapics++;
+		if (AMD_IOMMU_GUEST_IR_GA(amd_iommu_guest_ir) &&
+		    !vapics_are_old(table, size))
 			return;
-		}
 	}
 	new->data[2] &= ~DTE_DATA2_INTR_MASK;
 	new->data[2] |= irq & DTE_DATA2_INTR_MASK;
 }
 
-/* Domain ID 0 is nobody's */
-static int __init get_did(u16 did)
+/*
+ * Fills in an entry of the new device table, which blocks. Returns 1 if hardware goes
+ * on to use the old one, 0 if that has blocked as well, or why it is refused.
+ */
+static int __init take_over_entry(struct amd_iommu *iommu, u32 devid,
+				  const struct dev_table_entry *old, bool irqs)
 {
-	return did ? iommu_kdump_get_id(&kdump_dids, did) : 0;
-}
-
-static void __init copy_entry(struct amd_iommu_pci_seg *pci_seg, u32 devid,
-			      const struct dev_table_entry *old,
-			      struct take_over_stats *stats)
-{
-	struct dev_table_entry *new = &pci_seg->dev_table[devid];
+	struct dev_table_entry *new = &get_dev_table(iommu)[devid];
 	struct iommu_kdump_tables tables = {};
 	struct dev_table_entry dte;
 	unsigned int i;
+	u64 gcr3 = 0;
 	int ret;
 
 	for (i = 0; i < ARRAY_SIZE(dte.data); i++)
 		dte.data[i] = READ_ONCE(old->data[i]);
 
-	copy_interrupts(&dte, new, stats);
+	if (irqs)
+		copy_interrupts(&dte, new);
 
-	ret = decode(&dte, false, &tables);
+	ret = decode(&dte, false, &tables, &gcr3);
 	if (!ret && tables.type == IOMMU_KDUMP_BLOCKED)
-		return;
+		return 0;
 	/* Understood, but not by the framework: the group is blocked */
 	if (!ret || ret == -EOPNOTSUPP)
-		ret = drop_pasids(&dte, stats);
-	if (!ret)
-		ret = get_did(FIELD_GET(DTE_DOMID_MASK, dte.data[1]));
-	if (ret) {
-		iommu_kdump_refuse(&pci_seg->kdump_refused, devid, 1);
-		stats->refused++;
-		return;
-	}
+		ret = keep_only_pasid_0(&dte, gcr3);
+	if (ret)
+		return ret;
 
+	ret = iommu_kdump_keep_entry(&iommu->kdump, devid,
+				     FIELD_GET(DTE_DOMID_MASK, dte.data[1]));
+	if (ret) {
+		free_own_gcr3(&dte);
+		return ret;
+	}
 	new->data[0] = dte.data[0];
 	new->data[1] = dte.data[1];
 	new->data[2] &= DTE_DATA2_INTR_MASK;
 	new->data[2] |= dte.data[2] & ~DTE_DATA2_INTR_MASK;
-	new->data[3] = dte.data[3];
-	set_bit(devid, pci_seg->kdump_inherited);
-	stats->entries++;
+	return 1;
 }
 
 /*
- * MMIO Offset 0000h, Device Table Base Address Register. Each IOMMU has its own;
- * it is asked for the requester IDs that firmware says it serves, and the first
- * one of the segment for those that firmware does not mention.
+ * The IOMMU that looks at a requester ID. One that firmware does not mention goes to
+ * one that translates, if there is any: it must not pass through that one.
  */
-static void __init copy_table(struct amd_iommu *iommu, bool first,
-			      struct take_over_stats *stats)
+static struct amd_iommu *__init iommu_of(struct amd_iommu_pci_seg *pci_seg,
+					 u32 devid)
+{
+	struct amd_iommu *iommu, *other = NULL;
+
+	if (pci_seg->rlookup_table[devid])
+		return pci_seg->rlookup_table[devid];
+	for_each_iommu(iommu) {
+		if (iommu->pci_seg == pci_seg &&
+		    (!other || !translation_pre_enabled(other)))
+			other = iommu;
+	}
+	return other;
+}
+
+/*
+ * MMIO Offset 0000h, Device Table Base Address Register. Each IOMMU has its own, and
+ * is asked for the requester IDs that it serves.
+ */
+static void __init take_over_table(struct amd_iommu *iommu)
 {
 	struct amd_iommu_pci_seg *pci_seg = iommu->pci_seg;
+	u64 control = readq(iommu->mmio_base + MMIO_CONTROL_OFFSET);
 	u64 base = readq(iommu->mmio_base + MMIO_DEV_TABLE_OFFSET);
 	u64 phys = __sme_clr(base) & PM_ADDR_MASK;
 	u32 nr = min_t(u32, pci_seg->last_bdf + 1,
 		       ((base & DEV_TABLE_SIZE_MASK) + 1) * ENTRIES_PER_PAGE);
 	const struct dev_table_entry *old = NULL;
-	unsigned int lost = 0;
+	unsigned int kept = 0, refused = 0;
 	u32 devid;
+	bool irqs;
+	int ret;
 
-	stats->guest_mode = readq(iommu->mmio_base + MMIO_CONTROL_OFFSET) &
-			    BIT_ULL(CONTROL_GAM_EN);
+	/* Remapped here as well, by entries of the same size? */
+	irqs = amd_iommu_irq_remap && !!(control & BIT_ULL(CONTROL_GA_EN)) ==
+				      !!AMD_IOMMU_GUEST_IR_GA(amd_iommu_guest_ir);
 
 	for (devid = 0; devid < nr; devid++) {
-		struct amd_iommu *owner = pci_seg->rlookup_table[devid];
-
 		if (!(devid % ENTRIES_PER_PAGE)) {
 			if (!IS_ERR_OR_NULL(old))
 				iommu_kdump_unmap_old(old);
 			old = iommu_kdump_map_old(phys + devid * sizeof(*old));
-			if (IS_ERR(old))
-				lost++;
 		}
-		if (owner ? owner != iommu : !first)
+		if (iommu_of(pci_seg, devid) != iommu)
 			continue;
-		if (IS_ERR(old))
-			iommu_kdump_refuse(&pci_seg->kdump_refused, devid, 1);
-		else
-			copy_entry(pci_seg, devid,
-				   &old[devid % ENTRIES_PER_PAGE], stats);
+		ret = PTR_ERR_OR_ZERO(old) ?:
+		      take_over_entry(iommu, devid,
+				      &old[devid % ENTRIES_PER_PAGE], irqs);
+		if (ret < 0) {
+			iommu_kdump_refuse_entries(&iommu->kdump, devid, 1);
+			refused++;
+		} else {
+			kept += ret;
+		}
 	}
 	if (!IS_ERR_OR_NULL(old))
 		iommu_kdump_unmap_old(old);
 
-	if (lost)
-		pr_warn("IOMMU%d: %u of %zu pages of the device table at %#llx cannot be read: their devices are blocked\n",
-			iommu->index, lost,
-			DIV_ROUND_UP((size_t)nr, ENTRIES_PER_PAGE), phys);
-	if (stats->vapics)
-		pr_warn("IOMMU%d: interrupts of %u requester IDs refused, their virtual APICs are not in the crashed kernel's memory\n",
-			iommu->index, stats->vapics);
-	pr_info("IOMMU%d: %u requester IDs inherited, %u refused and blocked, PASIDs of %u blocked\n",
-		iommu->index, stats->entries, stats->refused, stats->pasids);
+	pr_info("IOMMU%d: %u requester IDs inherited, %u refused and blocked\n",
+		iommu->index, kept, refused);
 }
 
 /*
  * An IOMMU that does not translate yet: DMA passes now, and goes on to pass until
  * the core has moved the groups to their domains.
  */
-static void __init pass_through(struct amd_iommu *iommu, bool first)
+static void __init pass_through(struct amd_iommu *iommu)
 {
-	struct amd_iommu_pci_seg *pci_seg = iommu->pci_seg;
 	u32 devid;
 
-	for (devid = 0; devid <= pci_seg->last_bdf; devid++) {
-		struct amd_iommu *owner = pci_seg->rlookup_table[devid];
-
-		if (owner ? owner != iommu : !first)
-			continue;
-		pci_seg->dev_table[devid].data[0] |= DTE_FLAG_TV | DTE_FLAG_IR |
-						     DTE_FLAG_IW;
-		set_bit(devid, pci_seg->kdump_inherited);
+	for (devid = 0; devid <= iommu->pci_seg->last_bdf; devid++) {
+		if (iommu_of(iommu->pci_seg, devid) == iommu)
+			get_dev_table(iommu)[devid].data[0] = DTE_PASS_THROUGH;
 	}
+	iommu->kdump.not_live = true;
 	pr_info("IOMMU%d: not used by the crashed kernel, its DMA is kept from the crash kernel's memory from now on\n",
 		iommu->index);
 }
@@ -500,169 +497,78 @@ static void __init pass_through(struct amd_iommu *iommu, bool first)
 void __init amd_iommu_kdump_take_over(struct amd_iommu_pci_seg *pci_seg)
 {
 	struct amd_iommu *iommu;
-	bool first = true;
 
 	/* Without page tables there is nothing to inherit, and no way to block */
 	if (amd_iommu_pgtable == PD_MODE_NONE)
 		return;
 
-	if (iommu_kdump_enabled())
-		pci_seg->kdump_inherited =
-			bitmap_zalloc(pci_seg->last_bdf + 1, GFP_KERNEL);
-	if (!pci_seg->kdump_inherited) {
-		pci_seg->kdump_refused.all = true;
-		pr_warn("segment %#x: nothing inherited, %s: all devices are blocked until their drivers come\n",
-			pci_seg->id, iommu_kdump_enabled() ?
-			"out of memory" : "the command line asks for it");
-		return;
-	}
-
-	if (!kdump_dids.ida)
-		iommu_kdump_ids_init(&kdump_dids, &pdom_ids);
+	if (!amd_iommu_kdump_dids.ida)
+		iommu_kdump_ids_init(&amd_iommu_kdump_dids, &pdom_ids, 1,
+				     MAX_DOMAIN_ID - 1);
 
 	for_each_iommu(iommu) {
-		struct take_over_stats stats = {};
-
 		if (iommu->pci_seg != pci_seg)
 			continue;
-		if (translation_pre_enabled(iommu))
-			copy_table(iommu, first, &stats);
-		else
-			pass_through(iommu, first);
-		first = false;
+		iommu_kdump_entries_init(&iommu->kdump, &entry_ops,
+					 &amd_iommu_kdump_dids,
+					 kasprintf(GFP_KERNEL, "AMD-Vi: IOMMU%d",
+						   iommu->index) ?: "AMD-Vi");
+		iommu->iommu.kdump = &iommu->kdump;
+		if (!iommu_kdump_enabled()) {
+			iommu_kdump_refuse_entries(&iommu->kdump, 0, 0);
+			pr_warn("IOMMU%d: nothing inherited, the command line asks for it: all devices are blocked until their drivers come\n",
+				iommu->index);
+		} else if (translation_pre_enabled(iommu)) {
+			take_over_table(iommu);
+		} else {
+			pass_through(iommu);
+		}
 	}
 }
 
 /**
  * amd_iommu_kdump_end_pass_through() - All devices of the boot are in domains
- * @pci_seg: PCI segment that may have an IOMMU that the crashed kernel did not use
  *
- * What still passes without translation belongs to no device. The caller flushes.
+ * What still passes without translation belongs to no device: unlike the entry of an
+ * identity domain it has no domain ID. The caller flushes.
  */
-void __init amd_iommu_kdump_end_pass_through(struct amd_iommu_pci_seg *pci_seg)
+void __init amd_iommu_kdump_end_pass_through(void)
 {
-	struct amd_iommu *iommu, *first = NULL;
+	struct amd_iommu *iommu;
 	u32 devid;
 
-	if (!pci_seg->kdump_inherited)
-		return;
-
 	for_each_iommu(iommu) {
-		if (iommu->pci_seg == pci_seg) {
-			first = iommu;
-			break;
-		}
-	}
+		struct dev_table_entry *table = get_dev_table(iommu);
 
-	for_each_set_bit(devid, pci_seg->kdump_inherited,
-			 pci_seg->last_bdf + 1) {
-		iommu = pci_seg->rlookup_table[devid] ?: first;
-		if (!iommu || translation_pre_enabled(iommu))
+		if (!iommu->kdump.not_live)
 			continue;
-		clear_bit(devid, pci_seg->kdump_inherited);
-		/* All that decides about DMA is in the first word */
-		WRITE_ONCE(pci_seg->dev_table[devid].data[0],
-			   amd_iommu_blocked_dte_flags());
+		for (devid = 0; devid <= iommu->pci_seg->last_bdf; devid++) {
+			if (iommu_of(iommu->pci_seg, devid) == iommu &&
+			    table[devid].data[0] == DTE_PASS_THROUGH &&
+			    !(table[devid].data[1] & DTE_DOMID_MASK))
+				/* All that decides about DMA is in this word */
+				WRITE_ONCE(table[devid].data[0],
+					   amd_iommu_blocked_dte_flags());
+		}
+		iommu->kdump.not_live = false;
 	}
-}
-
-static int each_requester_id(struct amd_iommu *iommu, struct device *dev,
-			     u16 devid,
-			     int (*fn)(struct pci_dev *pdev, u16 alias,
-				       void *data),
-			     void *data)
-{
-	u16 ivrs_alias = iommu->pci_seg->alias_table[devid];
-	int ret;
-
-	if (!dev_is_pci(dev))
-		return fn(NULL, devid, data);
-	if (ivrs_alias != devid) {
-		ret = fn(NULL, ivrs_alias, data);
-		if (ret)
-			return ret;
-	}
-	return pci_for_each_dma_alias(to_pci_dev(dev), fn, data);
-}
-
-static bool entry_inherited(struct amd_iommu_pci_seg *pci_seg, u16 devid)
-{
-	return devid <= pci_seg->last_bdf && pci_seg->kdump_inherited &&
-	       test_bit(devid, pci_seg->kdump_inherited);
-}
-
-static int any_inherited(struct pci_dev *pdev, u16 alias, void *data)
-{
-	return entry_inherited(data, alias);
-}
-
-/**
- * amd_iommu_kdump_device_inherited() - Does hardware have entries for a new
- *                                      device?
- * @iommu: IOMMU of the device
- * @dev: device that no domain is attached to
- * @devid: its requester ID
- *
- * Return: true if a requester ID of it has an entry of the crashed kernel. What
- * is attached next replaces it.
- */
-bool amd_iommu_kdump_device_inherited(struct amd_iommu *iommu,
-				      struct device *dev, u16 devid)
-{
-	return each_requester_id(iommu, dev, devid, any_inherited,
-				 iommu->pci_seg);
-}
-
-struct inherit_data {
-	struct amd_iommu_pci_seg *pci_seg;
-	struct iommu_kdump_tables *tables;
-};
-
-static int inherit_one(struct pci_dev *pdev, u16 alias, void *data)
-{
-	struct inherit_data *inherit = data;
-	struct iommu_kdump_tables tables = {};
-	int ret;
-
-	if (iommu_kdump_was_refused(&inherit->pci_seg->kdump_refused, alias))
-		return -EUCLEAN;
-	if (!entry_inherited(inherit->pci_seg, alias))
-		return 0;
-	ret = decode(&inherit->pci_seg->dev_table[alias], true, &tables);
-	return ret ?: iommu_kdump_add_tables(inherit->tables, &tables);
 }
 
 /**
  * amd_iommu_inherit_tables() - &iommu_ops.inherit_tables
  * @dev: device that joins a group
- * @tables: filled in with what its device table entries lead to
+ * @devid: requester ID of it whose entry is the crashed kernel's
+ * @tables: filled in with what the entry leads to
  *
  * Return: see &iommu_ops.inherit_tables.
  */
-int amd_iommu_inherit_tables(struct device *dev,
+int amd_iommu_inherit_tables(struct device *dev, u32 devid,
 			     struct iommu_kdump_tables *tables)
 {
-	struct iommu_dev_data *dev_data = dev_iommu_priv_get(dev);
 	struct amd_iommu *iommu = get_amd_iommu_from_dev(dev);
-	struct inherit_data inherit = {
-		.pci_seg = iommu->pci_seg,
-		.tables = tables,
-	};
-	int ret;
+	u64 gcr3;
 
-	if (!translation_pre_enabled(iommu)) {
-		tables->type = IOMMU_KDUMP_IDENTITY;
-		tables->not_live = true;
-		return 0;
-	}
-
-	ret = each_requester_id(iommu, dev, dev_data->devid, inherit_one,
-				&inherit);
-	if (ret)
-		return ret;
-	if (tables->type == IOMMU_KDUMP_NONE)
-		tables->type = IOMMU_KDUMP_BLOCKED;
-	return 0;
+	return decode(&get_dev_table(iommu)[devid], true, tables, &gcr3);
 }
 
 /**
@@ -692,22 +598,6 @@ int amd_iommu_reserve_old_iova(struct device *dev,
 	}
 	foreign.features = BIT(PT_FEAT_AMDV1_ENCRYPT_TABLES);
 	return pt_iommu_amdv1_walk_foreign(&foreign, report);
-}
-
-/**
- * amd_iommu_release_on_driver_probe() - &iommu_ops.release_on_driver_probe
- * @dev: device whose old mappings are gone
- *
- * The old translation may be in the device's own TLB still, if that was warm
- * before ATS was set up here.
- */
-void amd_iommu_release_on_driver_probe(struct device *dev)
-{
-	struct iommu_dev_data *dev_data = dev_iommu_priv_get(dev);
-
-	if (dev_data->ats_enabled && pci_device_is_present(to_pci_dev(dev)))
-		amd_iommu_flush_dev_iotlb(dev_data);
-	amd_iommu_kdump_free_dids();
 }
 
 #ifdef CONFIG_IOMMU_KDUMP_KUNIT_TEST
