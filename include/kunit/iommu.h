@@ -6,6 +6,7 @@
 #ifndef _KUNIT_IOMMU_H
 #define _KUNIT_IOMMU_H
 
+#include <linux/iommu.h>
 #include <linux/types.h>
 
 struct device;
@@ -49,7 +50,7 @@ enum kunit_iommu_format {
 /**
  * struct kunit_iommu_entry - context entry of a requester ID
  * @mode: kind of translation
- * @levels: levels of the page table, 3 to 5
+ * @levels: levels of the page table, 3 to 5; 0 for that of a plain domain
  * @id: domain ID, tags what the IOTLB holds
  * @root: physical address of the top table
  * @silent: faults are not reported
@@ -76,7 +77,9 @@ enum kunit_iommu_step {
 
 /**
  * struct kunit_iommu_config - how an IOMMU is to be
- * @format: of all page tables
+ * @format: of all page tables, if it does not say otherwise
+ * @plain_domains: the page tables of new domains have no format: they are none of
+ *                 generic_pt, and as strict as those of io-pgtable
  * @pci: its devices are PCI devices, with a configuration space. Only one such
  *       IOMMU at a time can be registered.
  * @off: it does not translate before it is registered
@@ -92,6 +95,7 @@ enum kunit_iommu_step {
  */
 struct kunit_iommu_config {
 	enum kunit_iommu_format format;
+	bool plain_domains;
 	bool pci;
 	bool off;
 	bool singletons;
@@ -144,12 +148,15 @@ void kunit_iommu_unbind(struct device *dev);
 void kunit_iommu_set_memory(struct kunit_iommu *iommu, phys_addr_t phys,
 			    void *vaddr, size_t size);
 int kunit_iommu_add_resv_region(struct kunit_iommu *iommu, phys_addr_t start,
-				size_t length, bool direct);
+				size_t length, enum iommu_resv_type type);
 void kunit_iommu_set_entry(struct kunit_iommu *iommu, u32 rid,
 			   const struct kunit_iommu_entry *entry);
 bool kunit_iommu_get_entry(struct kunit_iommu *iommu, u32 rid,
 			   struct kunit_iommu_entry *entry);
+unsigned int kunit_iommu_forgive(struct kunit_iommu *iommu);
 void kunit_iommu_fail_attach(struct kunit_iommu *iommu, unsigned int times);
+void kunit_iommu_fail_device(struct device *dev, bool fail);
+bool kunit_iommu_id_in_use(struct kunit_iommu *iommu, u16 id);
 
 int kunit_iommu_dma(struct kunit_iommu *iommu, u32 rid, dma_addr_t iova,
 		    bool write, phys_addr_t *phys);

@@ -19,6 +19,7 @@ struct kind {
 	const char *name;
 	enum kunit_iommu_format format;
 	bool pci;
+	bool plain;
 };
 
 static const struct kind kinds[] = {
@@ -26,6 +27,8 @@ static const struct kind kinds[] = {
 	{ "amdv1", KUNIT_IOMMU_AMDV1, false },
 	{ "vtdss-pci", KUNIT_IOMMU_VTDSS, true },
 	{ "amdv1-pci", KUNIT_IOMMU_AMDV1, true },
+	{ "plain", KUNIT_IOMMU_VTDSS, false, true },
+	{ "plain-pci", KUNIT_IOMMU_AMDV1, true, true },
 };
 
 KUNIT_ARRAY_PARAM_DESC(kind, kinds, name);
@@ -45,6 +48,7 @@ static struct kunit_iommu *create(struct kunit *test,
 		all = *config;
 	all.format = kind_of(test)->format;
 	all.pci = kind_of(test)->pci;
+	all.plain_domains = kind_of(test)->plain;
 	iommu = kunit_iommu_create(test, &all);
 	if (PTR_ERR_OR_ZERO(iommu) == -EOPNOTSUPP)
 		kunit_skip(test, "no PCI devices of the kind that are made up");
@@ -340,7 +344,8 @@ static void test_direct_region(struct kunit *test)
 	phys_addr_t phys = 0;
 
 	KUNIT_ASSERT_EQ(test,
-			kunit_iommu_add_resv_region(iommu, SZ_1G, SZ_64K, true),
+			kunit_iommu_add_resv_region(iommu, SZ_1G, SZ_64K,
+						    IOMMU_RESV_DIRECT),
 			0);
 	KUNIT_ASSERT_EQ(test, kunit_iommu_register(iommu), 0);
 	KUNIT_EXPECT_EQ(test,
@@ -455,10 +460,13 @@ static void test_bad_arguments(struct kunit *test)
 	for (i = 0; i < 4; i++)
 		KUNIT_EXPECT_EQ(test,
 				kunit_iommu_add_resv_region(iommu, i * SZ_1M,
-							    SZ_64K, false), 0);
+							    SZ_64K,
+							    IOMMU_RESV_RESERVED),
+				0);
 	KUNIT_EXPECT_EQ(test,
 			kunit_iommu_add_resv_region(iommu, SZ_16M, SZ_64K,
-						    false), -ENOSPC);
+						    IOMMU_RESV_RESERVED),
+			-ENOSPC);
 	KUNIT_EXPECT_EQ(test, kunit_iommu_register(iommu), 0);
 }
 
@@ -706,7 +714,8 @@ static void test_reserved_region(struct kunit *test)
 	dma_addr_t iova;
 
 	KUNIT_ASSERT_EQ(test,
-			kunit_iommu_add_resv_region(iommu, SZ_2G, SZ_2G, false),
+			kunit_iommu_add_resv_region(iommu, SZ_2G, SZ_2G,
+						    IOMMU_RESV_RESERVED),
 			0);
 	KUNIT_ASSERT_EQ(test, kunit_iommu_register(iommu), 0);
 	iova = dma_map_single(dev, buf, PAGE_SIZE, DMA_BIDIRECTIONAL);
@@ -782,6 +791,52 @@ static void test_pci(struct kunit *test)
 	KUNIT_EXPECT_PTR_NE(test, a->iommu_group, NULL);
 }
 
+/* What no user of a domain may do to it */
+static void test_violations(struct kunit *test)
+{
+	struct kunit_iommu_config config = { .plain_domains = true };
+	struct kunit_iommu *iommu = kunit_iommu_create(test, &config);
+	const int rw = IOMMU_READ | IOMMU_WRITE;
+	struct iommu_domain *domain;
+	struct device *dev;
+	phys_addr_t phys;
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, iommu);
+	dev = add(test, iommu, 0, 3);
+	KUNIT_ASSERT_EQ(test, kunit_iommu_register(iommu), 0);
+	domain = iommu_get_domain_for_dev(dev);
+#define MAP(iova, size)	iommu_map(domain, iova, SZ_1G, size, rw, GFP_KERNEL)
+	KUNIT_EXPECT_EQ(test, MAP(SZ_2M, SZ_2M), 0);
+	KUNIT_EXPECT_EQ(test, MAP(SZ_4M, SZ_8K), 0);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_forgive(iommu), 0);
+
+	/* Over the same, a part of it, all of it, something below */
+	KUNIT_EXPECT_EQ(test, MAP(SZ_2M, SZ_2M), -EEXIST);
+	KUNIT_EXPECT_EQ(test, MAP(SZ_2M + SZ_4K, SZ_4K), -EEXIST);
+	KUNIT_EXPECT_EQ(test, MAP(0, SZ_1G), -EEXIST);
+	KUNIT_EXPECT_EQ(test, MAP(SZ_4M, SZ_2M), -EEXIST);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_forgive(iommu), 4);
+#undef MAP
+
+	/* A part of a leaf, wherever it is, and nothing */
+	KUNIT_EXPECT_EQ(test, iommu_unmap(domain, SZ_2M, SZ_4K), 0);
+	KUNIT_EXPECT_EQ(test, iommu_unmap(domain, SZ_2M + SZ_8K, SZ_4K), 0);
+	KUNIT_EXPECT_EQ(test, iommu_unmap(domain, SZ_8M, SZ_4K), 0);
+	KUNIT_EXPECT_EQ(test, iommu_unmap(domain, SZ_8M, SZ_2M), 0);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_forgive(iommu), 4);
+	KUNIT_EXPECT_EQ(test,
+			kunit_iommu_dev_dma(dev, SZ_4M - 8, true, &phys), 0);
+	KUNIT_EXPECT_EQ(test, phys, SZ_1G + SZ_2M - 8);
+
+	/* More than a leaf: all of it, and what else is there */
+	KUNIT_EXPECT_EQ(test, iommu_unmap(domain, SZ_4M, SZ_2M), SZ_2M);
+	expect_fault(test, dev, SZ_4M, false);
+	expect_fault(test, dev, SZ_4M + SZ_4K, false);
+	KUNIT_EXPECT_EQ(test, iommu_unmap(domain, 0, SZ_1G), SZ_1G);
+	expect_fault(test, dev, SZ_2M, false);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_forgive(iommu), 0);
+}
+
 static struct kunit_case iommu_test_cases[] = {
 	KUNIT_CASE_PARAM(test_map_unmap, kind_gen_params),
 	KUNIT_CASE_PARAM(test_permissions, kind_gen_params),
@@ -807,6 +862,7 @@ static struct kunit_case iommu_test_cases[] = {
 	KUNIT_CASE_PARAM(test_two_iommus, kind_gen_params),
 	KUNIT_CASE(test_defaults),
 	KUNIT_CASE(test_amdv1_levels),
+	KUNIT_CASE(test_violations),
 	KUNIT_CASE(test_pci),
 	{}
 };

@@ -37,6 +37,7 @@
 
 #include "iommu-kdump.h"
 #include "iommu-pages.h"
+#include "iommu-plain.h"
 #include "iommu-priv.h"
 
 /* Second stage of VT-d, as hardware reads it */
@@ -93,6 +94,7 @@ struct kunit_iommu {
 	struct list_head devices;
 	unsigned int next_dev;
 	unsigned int fail_attach;
+	unsigned int violations;
 	bool sysfs_added;
 	bool registered;
 
@@ -107,7 +109,7 @@ struct kunit_iommu {
 	struct {
 		phys_addr_t start;
 		size_t length;
-		bool direct;
+		enum iommu_resv_type type;
 	} resv[MAX_RESV];
 	unsigned int nr_resv;
 
@@ -118,6 +120,7 @@ struct kunit_iommu {
 	struct kunit_iommu_entry *context_cache;
 	unsigned long *context_cached;
 	DECLARE_HASHTABLE(iotlb, 8);
+	struct list_head plain_domains;
 
 	/* What the driver has found when it took over from a crashed kernel */
 	struct iommu_kdump_entries old;
@@ -137,6 +140,8 @@ struct kunit_iommu_device {
 	u64 dma_mask;
 	/* Attached to something that lets DMA through */
 	bool attached;
+	/* No paging domain can be attached */
+	bool fails;
 	/* A paging domain, or NULL */
 	struct kunit_iommu_domain *domain;
 #ifdef KUNIT_IOMMU_PCI
@@ -150,6 +155,9 @@ struct kunit_iommu_domain {
 		struct pt_iommu_vtdss vtdss;
 		struct pt_iommu_amdv1 amdv1;
 	};
+	/* Instead of those, in the list of the IOMMU that hardware looks at */
+	struct kunit_iommu_plain plain;
+	struct list_head node;
 	struct kunit_iommu *iommu;
 	/* Protects the top of the table and who is told about it */
 	spinlock_t top_lock;
@@ -308,10 +316,34 @@ static int hw_walk_amdv1(struct kunit_iommu *iommu,
 	return -EFAULT;
 }
 
+/* What a crashed kernel has put into an entry may look like one, and is none */
+static int hw_walk_plain(struct kunit_iommu *iommu,
+			 const struct kunit_iommu_entry *entry, u64 iova,
+			 u64 *pfn, u64 *prot)
+{
+	struct kunit_iommu_domain *pos;
+	phys_addr_t phys;
+	int allowed;
+
+	list_for_each_entry(pos, &iommu->plain_domains, node) {
+		if (virt_to_phys(&pos->plain) != entry->root)
+			continue;
+		if (!kunit_iommu_plain_walk(&pos->plain, iova, &phys, &allowed))
+			return -EFAULT;
+		*pfn = PHYS_PFN(phys);
+		*prot = (allowed & IOMMU_READ ? HW_READ : 0) |
+			(allowed & IOMMU_WRITE ? HW_WRITE : 0);
+		return 0;
+	}
+	return -EFAULT;
+}
+
 static int hw_walk(struct kunit_iommu *iommu,
 		   const struct kunit_iommu_entry *entry, u64 iova, u64 *pfn,
 		   u64 *prot)
 {
+	if (!entry->levels)
+		return hw_walk_plain(iommu, entry, iova, pfn, prot);
 	if (iommu->config.format == KUNIT_IOMMU_AMDV1)
 		return hw_walk_amdv1(iommu, entry, iova, pfn, prot);
 	return hw_walk_vtdss(iommu, entry, iova, pfn, prot);
@@ -592,12 +624,17 @@ static int attach_paging(struct iommu_domain *domain, struct device *dev,
 	if (kdomain->iommu != kdev->iommu)
 		return -EINVAL;
 	note_old(dev, old);
+	if (kdev->fails)
+		return -EBUSY;
 	if (kdev->iommu->fail_attach) {
 		kdev->iommu->fail_attach--;
 		return -EBUSY;
 	}
 	guard(spinlock_irqsave)(&kdomain->top_lock);
-	if (kdev->iommu->config.format == KUNIT_IOMMU_AMDV1) {
+	if (kdev->iommu->config.plain_domains) {
+		entry.root = virt_to_phys(&kdomain->plain);
+		entry.levels = 0;
+	} else if (kdev->iommu->config.format == KUNIT_IOMMU_AMDV1) {
 		struct pt_iommu_amdv1_hw_info info;
 
 		pt_iommu_amdv1_hw_info(&kdomain->amdv1, &info);
@@ -671,11 +708,71 @@ static void free_domain(struct iommu_domain *domain)
 	struct kunit_iommu *iommu = kdomain->iommu;
 
 	hw_flush_iotlb(iommu, kdomain->id, 0, U64_MAX);
-	pt_iommu_deinit(iommupt_from_domain(domain));
+	if (iommu->config.plain_domains) {
+		scoped_guard(spinlock_irqsave, &iommu->lock)
+			list_del(&kdomain->node);
+		iommu->violations += atomic_read(&kdomain->plain.violations);
+		kunit_iommu_plain_destroy(&kdomain->plain);
+	} else {
+		pt_iommu_deinit(iommupt_from_domain(domain));
+	}
 	ida_free(&iommu->domain_ids, kdomain->id);
 	iommu->stats.domains--;
 	kfree(kdomain);
 }
+
+static int map_plain(struct iommu_domain *domain, unsigned long iova,
+		     phys_addr_t phys, size_t pgsize, size_t pgcount, int prot,
+		     gfp_t gfp, size_t *mapped)
+{
+	struct kunit_iommu_plain *plain = &to_kdomain(domain)->plain;
+	int ret = 0;
+
+	while (pgcount-- && !ret) {
+		ret = kunit_iommu_plain_map(plain, iova + *mapped,
+					    phys + *mapped, pgsize, prot, gfp);
+		if (!ret)
+			*mapped += pgsize;
+	}
+	return ret;
+}
+
+static size_t unmap_plain(struct iommu_domain *domain, unsigned long iova,
+			  size_t pgsize, size_t pgcount,
+			  struct iommu_iotlb_gather *gather)
+{
+	struct kunit_iommu_plain *plain = &to_kdomain(domain)->plain;
+	size_t unmapped = 0;
+
+	while (pgcount-- &&
+	       kunit_iommu_plain_unmap(plain, iova + unmapped, pgsize)) {
+		iommu_iotlb_gather_add_page(domain, gather, iova + unmapped,
+					    pgsize);
+		unmapped += pgsize;
+	}
+	return unmapped;
+}
+
+static phys_addr_t plain_to_phys(struct iommu_domain *domain, dma_addr_t iova)
+{
+	phys_addr_t phys;
+	int prot;
+
+	if (!kunit_iommu_plain_walk(&to_kdomain(domain)->plain, iova, &phys,
+				    &prot))
+		return 0;
+	return phys;
+}
+
+static const struct iommu_domain_ops plain_ops = {
+	.map_pages = map_plain,
+	.unmap_pages = unmap_plain,
+	.iova_to_phys = plain_to_phys,
+	.attach_dev = attach_paging,
+	.flush_iotlb_all = flush_all,
+	.iotlb_sync = sync_gather,
+	.free = free_domain,
+};
 
 static const struct iommu_domain_ops vtdss_ops = {
 	IOMMU_PT_DOMAIN_OPS(vtdss),
@@ -707,6 +804,18 @@ static struct iommu_domain identity_domain = {
 	},
 };
 
+static void init_plain(struct kunit_iommu *iommu,
+		       struct kunit_iommu_domain *kdomain)
+{
+	kdomain->domain.ops = &plain_ops;
+	kdomain->domain.pgsize_bitmap = KUNIT_IOMMU_PLAIN_SIZES;
+	kdomain->domain.geometry.aperture_end = BIT_ULL(HW_VA_BITS) - 1;
+	kdomain->domain.geometry.force_aperture = true;
+	kunit_iommu_plain_init(&kdomain->plain);
+	guard(spinlock_irqsave)(&iommu->lock);
+	list_add_tail(&kdomain->node, &iommu->plain_domains);
+}
+
 static int init_table(struct kunit_iommu *iommu,
 		      struct kunit_iommu_domain *kdomain)
 {
@@ -725,6 +834,10 @@ static int init_table(struct kunit_iommu *iommu,
 	};
 
 	spin_lock_init(&kdomain->top_lock);
+	if (iommu->config.plain_domains) {
+		init_plain(iommu, kdomain);
+		return 0;
+	}
 	if (iommu->config.format == KUNIT_IOMMU_AMDV1) {
 		amdv1.common.features |= BIT(PT_FEAT_DYNAMIC_TOP);
 		kdomain->domain.ops = &amdv1_ops;
@@ -918,15 +1031,14 @@ static void get_resv_regions(struct device *dev, struct list_head *head)
 	unsigned int i;
 
 	for (i = 0; i < iommu->nr_resv; i++) {
+		enum iommu_resv_type type = iommu->resv[i].type;
 		struct iommu_resv_region *region;
-		bool direct = iommu->resv[i].direct;
 
 		region = iommu_alloc_resv_region(iommu->resv[i].start,
 						 iommu->resv[i].length,
-						 direct ? rw : 0,
-						 direct ? IOMMU_RESV_DIRECT :
-							  IOMMU_RESV_RESERVED,
-						 GFP_KERNEL);
+						 type == IOMMU_RESV_DIRECT ? rw :
+									     0,
+						 type, GFP_KERNEL);
 		if (region)
 			list_add_tail(&region->list, head);
 	}
@@ -1261,6 +1373,11 @@ void kunit_iommu_reset(struct kunit_iommu *iommu)
 	if (iommu->sysfs_added)
 		iommu_device_sysfs_remove(&iommu->iommu_dev);
 	hw_flush_iotlb(iommu, 0, 0, U64_MAX);
+	if (iommu->violations)
+		KUNIT_FAIL(iommu->test,
+			   "%u times mapped over something, or unmapped a part of a leaf, or nothing",
+			   iommu->violations);
+	iommu->violations = 0;
 	forget_old(iommu);
 	ida_destroy(&iommu->domain_ids);
 
@@ -1350,6 +1467,7 @@ struct kunit_iommu *kunit_iommu_create(struct kunit *test,
 		goto err_free;
 	spin_lock_init(&iommu->lock);
 	hash_init(iommu->iotlb);
+	INIT_LIST_HEAD(&iommu->plain_domains);
 	ida_init(&iommu->domain_ids);
 	INIT_LIST_HEAD(&iommu->devices);
 
@@ -1572,18 +1690,18 @@ EXPORT_SYMBOL_GPL(kunit_iommu_set_memory);
  * @iommu: the IOMMU; all of its devices get the region
  * @start: start of the region
  * @length: its size in bytes
- * @direct: must be mapped 1:1, else it is not translated
+ * @type: what they are, IOMMU_RESV_DIRECT are mapped 1:1
  *
  * Return: 0, -ENOSPC if there are too many.
  */
 int kunit_iommu_add_resv_region(struct kunit_iommu *iommu, phys_addr_t start,
-				size_t length, bool direct)
+				size_t length, enum iommu_resv_type type)
 {
 	if (iommu->nr_resv == MAX_RESV)
 		return -ENOSPC;
 	iommu->resv[iommu->nr_resv].start = start;
 	iommu->resv[iommu->nr_resv].length = length;
-	iommu->resv[iommu->nr_resv++].direct = direct;
+	iommu->resv[iommu->nr_resv++].type = type;
 	return 0;
 }
 EXPORT_SYMBOL_GPL(kunit_iommu_add_resv_region);
@@ -1622,6 +1740,29 @@ bool kunit_iommu_get_entry(struct kunit_iommu *iommu, u32 rid,
 EXPORT_SYMBOL_GPL(kunit_iommu_get_entry);
 
 /**
+ * kunit_iommu_forgive() - Violations are what a test is about
+ * @iommu: IOMMU with &kunit_iommu_config.plain_domains
+ *
+ * A request to the page table of a domain that is wrong: mapping over something,
+ * unmapping a part of a leaf, or where nothing is mapped. Those that have not been
+ * asked for when the domains are gone let the test fail.
+ *
+ * Return: how many there have been since the last time.
+ */
+unsigned int kunit_iommu_forgive(struct kunit_iommu *iommu)
+{
+	unsigned int n = iommu->violations;
+	struct kunit_iommu_domain *pos;
+
+	iommu->violations = 0;
+	guard(spinlock_irqsave)(&iommu->lock);
+	list_for_each_entry(pos, &iommu->plain_domains, node)
+		n += atomic_xchg(&pos->plain.violations, 0);
+	return n;
+}
+EXPORT_SYMBOL_GPL(kunit_iommu_forgive);
+
+/**
  * kunit_iommu_fail_attach() - Let attaching to paging domains fail
  * @iommu: the IOMMU
  * @times: how many times from now on
@@ -1631,5 +1772,29 @@ void kunit_iommu_fail_attach(struct kunit_iommu *iommu, unsigned int times)
 	iommu->fail_attach = times;
 }
 EXPORT_SYMBOL_GPL(kunit_iommu_fail_attach);
+
+/**
+ * kunit_iommu_fail_device() - Let attaching a device to paging domains fail
+ * @dev: the device
+ * @fail: if it fails from now on
+ */
+void kunit_iommu_fail_device(struct device *dev, bool fail)
+{
+	to_kdev(dev)->fails = fail;
+}
+EXPORT_SYMBOL_GPL(kunit_iommu_fail_device);
+
+/**
+ * kunit_iommu_id_in_use() - Is a domain ID taken?
+ * @iommu: the IOMMU
+ * @id: domain ID
+ *
+ * Return: true if it is not free for a new domain.
+ */
+bool kunit_iommu_id_in_use(struct kunit_iommu *iommu, u16 id)
+{
+	return ida_exists(&iommu->domain_ids, id);
+}
+EXPORT_SYMBOL_GPL(kunit_iommu_id_in_use);
 
 MODULE_IMPORT_NS("GENERIC_PT_IOMMU");

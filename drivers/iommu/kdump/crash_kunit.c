@@ -27,6 +27,8 @@ static const struct machine machines[] = {
 	{ "vtdss", KUNIT_IOMMU_VTDSS, false },
 	{ "amdv1", KUNIT_IOMMU_AMDV1, false },
 	{ "vtdss-pci", KUNIT_IOMMU_VTDSS, true },
+	{ "vtdss-plain", KUNIT_IOMMU_VTDSS, false, true },
+	{ "amdv1-plain", KUNIT_IOMMU_AMDV1, false, true },
 };
 
 KUNIT_ARRAY_PARAM_DESC(machine, machines, name);
@@ -34,6 +36,7 @@ KUNIT_ARRAY_PARAM_DESC(machine, machines, name);
 static const struct machine pci_machines[] = {
 	{ "vtdss-pci", KUNIT_IOMMU_VTDSS, true },
 	{ "amdv1-pci", KUNIT_IOMMU_AMDV1, true },
+	{ "vtdss-pci-plain", KUNIT_IOMMU_VTDSS, true, true },
 };
 
 KUNIT_ARRAY_PARAM_DESC(pci_machine, pci_machines, name);
@@ -459,24 +462,26 @@ static void stop_crash(void *data)
  * Tests want to see that old IOVAs are not handed out because they are reserved, and
  * not because others are preferred.
  */
-static void prefer_nothing(struct iommu_domain *domain)
+static bool low_unless_reserved(const struct iommu_kdump_iova *old)
 {
+	return old->low && !old->reserved.nr;
 }
 
-struct crash *crash_new(struct kunit *test, bool off,
-			unsigned int def_domain_type)
+/* A machine as @wanted, or as most are; a parametrised test says on which hardware */
+struct crash *crash_new(struct kunit *test,
+			const struct kunit_iommu_config *wanted)
 {
 	const struct machine *machine = test->param_value ?: &machines[0];
-	struct kunit_iommu_config config = {
-		.format = machine->format,
-		.pci = machine->pci,
-		.off = off,
-		.def_domain_type = def_domain_type,
-		.step = dma_at_step,
-	};
+	struct kunit_iommu_config config = {};
 	struct crash *crash = kunit_kzalloc(test, sizeof(*crash), GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_NULL(test, crash);
+	if (wanted)
+		config = *wanted;
+	config.format = machine->format;
+	config.plain_domains = machine->plain;
+	config.pci = machine->pci;
+	config.step = dma_at_step;
 	config.priv = crash;
 	crash->test = test;
 	crash->machine = machine;
@@ -494,7 +499,8 @@ struct crash *crash_new(struct kunit *test, bool off,
 	iommu_kdump_set_oldmem_ops(&old_ops);
 	kunit_activate_static_stub(test, iommu_kdump_active, fake_active);
 	kunit_activate_static_stub(test, iommu_kdump_table_budget, fake_budget);
-	kunit_activate_static_stub(test, iommu_kdump_prefer_low, prefer_nothing);
+	kunit_activate_static_stub(test, iommu_kdump_wants_low,
+				   low_unless_reserved);
 	crash->iommu = kunit_iommu_create(test, &config);
 	if (PTR_ERR_OR_ZERO(crash->iommu) == -EOPNOTSUPP)
 		kunit_skip(test, "no PCI devices of the kind that are made up");
@@ -507,7 +513,7 @@ struct crash *crash_new(struct kunit *test, bool off,
 /* Most tests: one device with old DMA, in a group of its own */
 struct device *crash_one_device(struct kunit *test, struct crash **crash)
 {
-	*crash = crash_new(test, false, 0);
+	*crash = crash_new(test, NULL);
 	crash_translated(*crash, 1, 7);
 	return crash_add_dev(*crash, 0, 1);
 }

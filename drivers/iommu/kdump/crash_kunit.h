@@ -75,6 +75,8 @@ struct machine {
 	const char *name;
 	enum kunit_iommu_format format;
 	bool pci;
+	/* New domains are none of generic_pt */
+	bool plain;
 };
 
 struct new_map {
@@ -150,8 +152,8 @@ void crash_check_new(struct crash *crash);
 void crash_unmap_new(struct crash *crash);
 void crash_use_new(struct crash *crash, struct device *dev);
 void crash_check_end(struct crash *crash);
-struct crash *crash_new(struct kunit *test, bool off,
-			unsigned int def_domain_type);
+struct crash *crash_new(struct kunit *test,
+			const struct kunit_iommu_config *wanted);
 struct device *crash_one_device(struct kunit *test, struct crash **crash);
 ssize_t crash_set_type(struct device *dev, const char *type);
 void crash_set_command(struct device *dev, u16 command);

@@ -80,7 +80,7 @@ static void test_check_crash_memory(struct kunit *test)
 /* Also where the new domain ends, and the old table goes on */
 static void test_check_beyond(struct kunit *test)
 {
-	struct crash *crash = crash_new(test, false, 0);
+	struct crash *crash = crash_new(test, NULL);
 	struct device *dev = crash_add_dev(crash, 0, 1);
 	struct kunit_iommu_entry entry = {
 		.mode = KUNIT_IOMMU_PAGING,

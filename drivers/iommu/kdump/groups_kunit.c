@@ -161,7 +161,7 @@ static void test_blocked_keeps_direct_region(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test,
 			kunit_iommu_add_resv_region(crash->iommu, 0xfd000000,
-						    SZ_64K, true), 0);
+						    SZ_64K, IOMMU_RESV_DIRECT), 0);
 	crash_translated(crash, 2, 9);
 	crash_add_dev(crash, 0, 2);
 	crash_boot(crash);
@@ -189,28 +189,6 @@ static void test_group_identity_and_paging_blocks(struct kunit *test)
 	EXPECT_STATE(crash, a, KDUMP_BLOCKED);
 	crash_check_dma(crash, FAULTS);
 	crash_use_new(crash, a);
-	crash_check_end(crash);
-}
-
-/* A device that comes when its group is set up has no old DMA worth keeping */
-static void test_late_join(struct kunit *test)
-{
-	struct crash *crash;
-	struct device *a = crash_one_device(test, &crash), *b;
-	phys_addr_t phys;
-
-	crash_boot(crash);
-	crash_check_dma(crash, WORKS);
-	crash_set_entry(crash, 2, KUNIT_IOMMU_IDENTITY, 0, 0);
-	b = crash_add_dev(crash, 0, 2);
-	EXPECT_STATE(crash, b, KDUMP_CARRYING);
-	crash_check_dma(crash, WORKS);
-	KUNIT_EXPECT_EQ(test,
-			kunit_iommu_dev_dma(b, NOWHERE, true, &phys), -EFAULT);
-	crash_bind(crash, b);
-	crash_use_new(crash, b);
-	crash_check_dma(crash, WORKS);
-	KUNIT_EXPECT_FALSE(test, crash_release_is_pending(a));
 	crash_check_end(crash);
 }
 
@@ -245,7 +223,6 @@ static struct kunit_case groups_cases[] = {
 	KUNIT_CASE_PARAM(test_group_contradiction_blocks, crash_machines),
 	KUNIT_CASE_PARAM(test_blocked_keeps_direct_region, crash_machines),
 	KUNIT_CASE_PARAM(test_group_identity_and_paging_blocks, crash_machines),
-	KUNIT_CASE_PARAM(test_late_join, crash_machines),
 	KUNIT_CASE_PARAM(test_two_groups, crash_machines),
 	{}
 };

@@ -28,7 +28,7 @@ static void identity(struct crash *crash, u32 rid)
 
 static void test_identity(struct kunit *test)
 {
-	struct crash *crash = crash_new(test, false, 0);
+	struct crash *crash = crash_new(test, NULL);
 	struct device *dev = crash_add_dev(crash, 0, 1);
 
 	crash_set_entry(crash, 1, KUNIT_IOMMU_IDENTITY, 0, 0);
@@ -53,7 +53,8 @@ static void test_identity(struct kunit *test)
 /* The IOMMU was off: the group has its tables before it is switched on */
 static void test_not_live(struct kunit *test)
 {
-	struct crash *crash = crash_new(test, true, 0);
+	static const struct kunit_iommu_config off = { .off = true };
+	struct crash *crash = crash_new(test, &off);
 	struct device *dev = crash_add_dev(crash, 0, 1);
 
 	identity(crash, 1);
@@ -76,7 +77,8 @@ static bool nothing_known(void)
 /* Whose memory is whose is not known: there is no hole for the crash kernel */
 static void test_identity_without_header(struct kunit *test)
 {
-	struct crash *crash = crash_new(test, true, 0);
+	static const struct kunit_iommu_config off = { .off = true };
+	struct crash *crash = crash_new(test, &off);
 	struct device *dev = crash_add_dev(crash, 0, 1);
 
 	identity(crash, 1);
@@ -95,7 +97,10 @@ static void test_identity_without_header(struct kunit *test)
 /* The IOMMU driver insists on identity */
 static void test_driver_wants_identity(struct kunit *test)
 {
-	struct crash *crash = crash_new(test, false, IOMMU_DOMAIN_IDENTITY);
+	static const struct kunit_iommu_config wants = {
+		.def_domain_type = IOMMU_DOMAIN_IDENTITY,
+	};
+	struct crash *crash = crash_new(test, &wants);
 	struct device *dev = crash_add_dev(crash, 0, 1);
 
 	crash_set_entry(crash, 1, KUNIT_IOMMU_IDENTITY, 0, 0);

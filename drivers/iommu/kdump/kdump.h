@@ -236,6 +236,7 @@ void iommu_kdump_remove_doorbell(void);
 int iommu_kdump_out_of_memory(struct notifier_block *nb, unsigned long unused,
 			      void *freed);
 int iommu_kdump_status_show(struct seq_file *s, void *unused);
+bool iommu_kdump_wants_low(const struct iommu_kdump_iova *old);
 #endif
 
 /* status.c */

@@ -64,7 +64,7 @@ static void mappings_of_all_sizes(struct crash *crash, u32 rid, u64 root)
 static void test_tables_counted(struct kunit *test)
 {
 	unsigned long before = pages_of(NR_IOMMU_PAGES), without, with;
-	struct crash *crash = crash_new(test, false, 0);
+	struct crash *crash = crash_new(test, NULL);
 	struct device *dev = crash_add_dev(crash, 0, 1);
 	u64 root, pages;
 
@@ -379,7 +379,7 @@ static void check_failed_allocation(struct crash *crash, struct device *dev,
 
 static void test_allocation_failures(struct kunit *test)
 {
-	struct crash *crash = crash_new(test, false, 0);
+	struct crash *crash = crash_new(test, NULL);
 	unsigned int n, i, blocked = 0, carried = 0;
 	u64 root;
 
@@ -403,7 +403,8 @@ static void test_allocation_failures(struct kunit *test)
 		KUNIT_ASSERT_EQ(test,
 				kunit_iommu_add_resv_region(crash->iommu,
 							    0xfd000000, SZ_64K,
-							    true), 0);
+							    IOMMU_RESV_DIRECT),
+				0);
 		dev = crash_add_dev(crash, 0, 1);
 		crash->expect = SAFE;
 		inject.seen = 0;

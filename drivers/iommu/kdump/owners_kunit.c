@@ -152,8 +152,8 @@ static void test_attach_fails(struct kunit *test)
 	crash_check_end(crash);
 }
 
-/* A domain that comes later keeps off the old IOVAs, too */
-static void test_type_changed_keeps_reservation(struct kunit *test)
+/* A domain that comes later keeps off where old DMA is likely to be */
+static void test_type_changed_prefers_low(struct kunit *test)
 {
 	struct crash *crash;
 	struct device *dev = crash_one_device(test, &crash);
@@ -223,7 +223,7 @@ static struct kunit_case owners_cases[] = {
 	KUNIT_CASE_PARAM(test_type_identity_refused, crash_machines),
 	KUNIT_CASE_PARAM(test_type_changed_carrying, crash_machines),
 	KUNIT_CASE_PARAM(test_attach_fails, crash_machines),
-	KUNIT_CASE_PARAM(test_type_changed_keeps_reservation, crash_machines),
+	KUNIT_CASE_PARAM(test_type_changed_prefers_low, crash_machines),
 	KUNIT_CASE_PARAM(test_type_changed_inherited, crash_machines),
 	KUNIT_CASE_PARAM(test_type_changed_blocked, crash_machines),
 	{}

@@ -22,23 +22,68 @@ static bool is_master(struct device *dev)
 	return command & PCI_COMMAND_MASTER;
 }
 
-/* Bus mastering was off when it was inherited: there is nothing to wait for */
+/*
+ * Bus mastering was off at the panic: what waits in the device goes on as soon as its
+ * driver switches it on, before it has reset the device
+ */
+static void test_no_master_waits(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = crash_one_device(test, &crash);
+
+	crash_set_command(dev, 0);
+	crash_boot(crash);
+	EXPECT_STATE(crash, dev, KDUMP_INHERITED);
+	crash_check_dma(crash, WORKS);
+	crash_bind(crash, dev);
+	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
+	KUNIT_EXPECT_TRUE(test, crash_release_is_pending(dev));
+	crash_use_new(crash, dev);
+	crash_check_dma(crash, WORKS);
+	crash->expect = SAFE;
+	crash_grace_over(dev);
+	crash_check_dma(crash, FAULTS);
+	EXPECT_STATE(crash, dev, KDUMP_RELEASED);
+	crash_check_end(crash);
+}
+
+/* ... and one that no driver comes for has nothing that is worth an import */
+static void test_no_master_is_not_imported(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = crash_one_device(test, &crash);
+
+	crash_set_command(dev, 0);
+	crash_boot(crash);
+	crash->expect = SAFE;
+	KUNIT_EXPECT_EQ(test, crash_reset_prepare(dev), 0);
+	EXPECT_STATE(crash, dev, KDUMP_RELEASED);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->walked, 0);
+	crash_reset_done(dev, true);
+	crash_check_dma(crash, FAULTS);
+	crash_bind(crash, dev);
+	crash_use_new(crash, dev);
+	crash_check_end(crash);
+}
+
+/* It does not hold the others up, until it has a driver */
 static void test_no_master_does_not_hold(struct kunit *test)
 {
 	struct crash *crash;
 	struct device *a = crash_one_device(test, &crash), *b;
 
-	crash_set_command(a, 0);
+	crash_set_entry(crash, 2, KUNIT_IOMMU_PAGING, OLD_RAM, 7);
+	b = crash_add_dev(crash, 0, 2);
+	crash_set_command(b, 0);
 	crash_boot(crash);
-	EXPECT_STATE(crash, a, KDUMP_INHERITED);
+	crash_bind(crash, a);
+	EXPECT_STATE(crash, a, KDUMP_CARRYING);
+	KUNIT_EXPECT_TRUE(test, crash_release_is_pending(a));
 	crash_check_dma(crash, WORKS);
 	crash->expect = SAFE;
-	crash_bind(crash, a);
-	EXPECT_STATE(crash, a, KDUMP_RELEASED);
-	crash_check_dma(crash, FAULTS);
-	crash_use_new(crash, a);
-	b = crash_add_dev(crash, 0, 2);
+	crash_grace_over(a);
 	EXPECT_STATE(crash, b, KDUMP_RELEASED);
+	crash_check_dma(crash, FAULTS);
 	crash_check_end(crash);
 }
 
@@ -189,6 +234,8 @@ static void test_function_level_reset(struct kunit *test)
 }
 
 static struct kunit_case pci_cases[] = {
+	KUNIT_CASE_PARAM(test_no_master_waits, crash_pci_machines),
+	KUNIT_CASE_PARAM(test_no_master_is_not_imported, crash_pci_machines),
 	KUNIT_CASE_PARAM(test_no_master_does_not_hold, crash_pci_machines),
 	KUNIT_CASE_PARAM(test_bridge_does_not_hold, crash_pci_machines),
 	KUNIT_CASE_PARAM(test_blocked_master_is_cleared, crash_pci_machines),

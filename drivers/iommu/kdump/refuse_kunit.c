@@ -30,7 +30,7 @@ static void test_refused_entry(struct kunit *test)
 		{ KUNIT_IOMMU_PAGING, 4, 0, OLD_RAM },
 		{ KUNIT_IOMMU_NESTED, 4, 7, OLD_RAM },
 	};
-	struct crash *crash = crash_new(test, false, 0);
+	struct crash *crash = crash_new(test, NULL);
 	struct device *dev[ARRAY_SIZE(bad)];
 	unsigned int i;
 
@@ -299,7 +299,7 @@ static void any_leaves(struct crash *crash, unsigned int level,
 
 static void test_any_leaves(struct kunit *test)
 {
-	struct crash *crash = crash_new(test, false, 0);
+	struct crash *crash = crash_new(test, NULL);
 	struct any_leaf *want;
 	unsigned int i;
 
@@ -331,7 +331,7 @@ static void test_not_present(struct kunit *test)
 static void test_contiguous_permissions(struct kunit *test)
 {
 	static const u64 prots[] = { PTE_R | PTE_W, PTE_R, PTE_W };
-	struct crash *crash = crash_new(test, false, 0);
+	struct crash *crash = crash_new(test, NULL);
 	struct device *dev = crash_add_dev(crash, 0, 1);
 	u64 root = crash_new_table(crash), iova = 0xff000000,
 	    phys = OLD_BUFFERS;

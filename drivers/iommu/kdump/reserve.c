@@ -22,6 +22,7 @@
 #include <linux/spinlock.h>
 
 #include <kunit/static_stub.h>
+#include <kunit/visibility.h>
 
 #include "../dma-iommu.h"
 #include "kdump.h"
@@ -308,14 +309,18 @@ void iommu_kdump_prefer_low(struct iommu_domain *domain)
 	struct iommu_kdump_ranges none = {};
 	u64 bytes = 0;
 
-	KUNIT_STATIC_STUB_REDIRECT(iommu_kdump_prefer_low, domain);
-
 	if (!iommu_is_dma_domain(domain) || !iommu_dma_iova_domain(domain))
 		return;
 	if (!iommu_dma_kdump_iova(domain) &&
 	    iommu_kdump_reserve(domain, &none, false, &bytes))
 		return;
 	WRITE_ONCE(iommu_dma_kdump_iova(domain)->low, true);
+}
+
+VISIBLE_IF_KUNIT bool iommu_kdump_wants_low(const struct iommu_kdump_iova *old)
+{
+	KUNIT_STATIC_STUB_REDIRECT(iommu_kdump_wants_low, old);
+	return READ_ONCE(old->low);
 }
 
 /* As alloc_iova_fast(); 0 as well if low IOVAs are not asked for */
@@ -325,7 +330,7 @@ static unsigned long alloc_low(struct iova_domain *iovad,
 {
 	unsigned long iova, flags;
 
-	if (!READ_ONCE(old->low))
+	if (!iommu_kdump_wants_low(old))
 		return 0;
 	limit = min(limit, (u64)KDUMP_LIKELY - 1);
 	iova = alloc_iova_fast(iovad, size, limit >> iova_shift(iovad), false);

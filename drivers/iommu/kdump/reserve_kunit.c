@@ -25,7 +25,7 @@
 static void wiped_tables(struct crash *crash, struct device *dev,
 			 enum iommu_kdump_state expected)
 {
-	kunit_deactivate_static_stub(crash->test, iommu_kdump_prefer_low);
+	kunit_deactivate_static_stub(crash->test, iommu_kdump_wants_low);
 	crash_boot(crash);
 	crash->expect = SAFE;
 	crash_bind(crash, dev);
@@ -68,20 +68,13 @@ static void test_wiped_entry(struct kunit *test)
 	wiped_tables(crash, dev, KDUMP_NONE);
 }
 
-/*
- * A corrupt table that leaves nothing below 4 GiB to the crash kernel: what is given
- * back first is not where the old DMA is.
- */
-static void test_blocked_without_room(struct kunit *test)
+/* What is blocked goes on, at IOVAs that nobody has read: new ones keep off */
+static void test_blocked_prefers_low(struct kunit *test)
 {
 	struct crash *crash;
 	struct device *dev = crash_one_device(test, &crash);
-	struct iommu_domain *domain;
-	u64 entry;
+	unsigned int i;
 
-	/* 1 GiB that is misaligned, and a table that is nowhere */
-	entry = crash_leaf_entry(crash, OLD_BUFFERS + SZ_4K, PTE_R | PTE_W, 2);
-	*crash_pte(crash, OLD_RAM, 4, 0, 2) = entry;
 	*crash_pte(crash, OLD_RAM, 4, SZ_512G, 2) =
 		crash_table_entry(crash, NOWHERE, 2);
 	crash_boot(crash);
@@ -89,8 +82,8 @@ static void test_blocked_without_room(struct kunit *test)
 	crash_bind(crash, dev);
 	EXPECT_STATE(crash, dev, KDUMP_BLOCKED);
 	crash_use_new(crash, dev);
-	domain = dev->iommu_group->default_domain;
-	KUNIT_EXPECT_GT(test, iommu_kdump_given_back(domain), 0);
+	for (i = 0; i < crash->nr_new; i++)
+		KUNIT_EXPECT_LT(test, crash->new[i].iova, SZ_1G);
 	crash_check_dma(crash, FAULTS);
 	crash_check_end(crash);
 }
@@ -104,7 +97,7 @@ static void test_wiped_no_room(struct kunit *test)
 	unsigned int i;
 
 	memset(crash->tables, 0, PAGE_SIZE);
-	kunit_deactivate_static_stub(test, iommu_kdump_prefer_low);
+	kunit_deactivate_static_stub(test, iommu_kdump_wants_low);
 	crash_boot(crash);
 	crash->expect = SAFE;
 	crash_bind(crash, dev);
@@ -149,7 +142,7 @@ static void test_refused_reserved(struct kunit *test)
 /* The same for an entry that cannot be right: a large page that is misaligned */
 static void test_bad_entry_reserved(struct kunit *test)
 {
-	struct crash *crash = crash_new(test, false, 0);
+	struct crash *crash = crash_new(test, NULL);
 	struct device *dev = crash_add_dev(crash, 0, 1);
 	u64 root = crash_new_table(crash);
 
@@ -251,7 +244,7 @@ static void test_reserve_gaps(struct kunit *test)
 /* G7: reserved IOVAs give way before an allocation fails */
 static void iova_pressure(struct kunit *test, bool released)
 {
-	struct crash *crash = crash_new(test, false, 0);
+	struct crash *crash = crash_new(test, NULL);
 	struct device *dev = crash_add_dev(crash, 0, 1);
 	u64 root = crash_new_table(crash), limit = SZ_4M;
 	unsigned int i, n = 0, want = 700;
@@ -321,10 +314,10 @@ static void test_direct_region(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test,
 			kunit_iommu_add_resv_region(crash->iommu, 0xfe000000,
-						    SZ_64K, true), 0);
+						    SZ_64K, IOMMU_RESV_DIRECT), 0);
 	KUNIT_ASSERT_EQ(test,
 			kunit_iommu_add_resv_region(crash->iommu, 0xfee00000,
-						    SZ_1M, false), 0);
+						    SZ_1M, IOMMU_RESV_RESERVED), 0);
 	crash_map(crash, OLD_RAM, 0xfe000000, 0xfe000000, SZ_64K,
 		  PTE_R | PTE_W);
 	/* Neighbours of the region, which would be merged without it */
@@ -352,7 +345,7 @@ static void test_direct_region(struct kunit *test)
 /* IOVAs are given back from the top of what the device reaches, 1, 2, 4 at a time */
 static void test_iova_pressure_order(struct kunit *test)
 {
-	struct crash *crash = crash_new(test, false, 0);
+	struct crash *crash = crash_new(test, NULL);
 	struct device *dev = crash_add_dev(crash, 0, 1);
 	u64 root = crash_new_table(crash);
 	struct iommu_kdump_iova *old;
@@ -413,8 +406,8 @@ static struct kunit_case reserve_cases[] = {
 	KUNIT_CASE_PARAM(test_wiped_top, crash_machines),
 	KUNIT_CASE_PARAM(test_wiped_leaves, crash_machines),
 	KUNIT_CASE_PARAM(test_wiped_entry, crash_machines),
-	KUNIT_CASE(test_blocked_without_room),
-	KUNIT_CASE(test_wiped_no_room),
+	KUNIT_CASE_PARAM(test_blocked_prefers_low, crash_machines),
+	KUNIT_CASE_PARAM(test_wiped_no_room, crash_machines),
 	KUNIT_CASE_PARAM(test_refused_reserved, crash_machines),
 	/* Sizes of AMD's large pages are in the address: none is misaligned */
 	KUNIT_CASE(test_bad_entry_reserved),

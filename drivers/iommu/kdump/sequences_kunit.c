@@ -698,7 +698,7 @@ static void sequences(struct kunit *test, struct seq_setup setup)
 {
 	unsigned int events[SEQ_MAX] = {}, next[SEQ_MAX];
 	unsigned int run = 0, steps = 0, failed = 0, i;
-	struct crash *crash = crash_new(test, false, 0);
+	struct crash *crash = crash_new(test, NULL);
 	ktime_t start = ktime_get();
 	struct seq *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
 

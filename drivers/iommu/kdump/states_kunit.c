@@ -40,7 +40,7 @@ static void test_no_crash(struct kunit *test)
 
 static void test_none_nothing_inherited(struct kunit *test)
 {
-	struct crash *crash = crash_new(test, false, 0);
+	struct crash *crash = crash_new(test, NULL);
 	struct device *dev = crash_add_dev(crash, 0, 1);
 
 	crash_boot(crash);
