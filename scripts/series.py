@@ -17,9 +17,13 @@ each patch is one more. patches/cover-letter is the text of the cover letter, it
 subject first.
 
 New files come whole, in the step that names them, in an order in which each one
-needs only what is there already. The one exception makes it possible to build
-each of them from its step on: a new Makefile comes without the objects whose
-sources are new and belong to a later step, and gets them there.
+needs only what is there already. There are two exceptions. So that each can be
+built from its step on, a new Makefile comes without the objects whose sources are
+new and belong to a later step, and gets them there. And of a file that is too
+large for one patch an earlier step may have the beginning, up to the first line
+that starts with a text:
+
+  head    = drivers/iommu/kdump/core.c:/* What comes next
 
 What git am makes of the result is compared with out/linux, file by file. Then
 the size of each patch is printed, and has to be within the limits below.
@@ -170,6 +174,29 @@ def repository(directory, files):
     git(directory, "commit", "-q", "--allow-empty", "-m", f"Linux {version(BASE)}")
 
 
+def read_heads(new, steps):
+    """For each step with the beginning of a file: path, and what it is."""
+    config = configparser.ConfigParser(interpolation=None)
+    if (PATCHES / "steps").exists():
+        config.read_string((PATCHES / "steps").read_text())
+    heads, problems, seen = {}, [], set()
+    for name, _, files, _ in steps:
+        seen |= set(files)
+        head_of = config.get(name, "head", fallback="")
+        path, _, text = head_of.partition(":")
+        if not head_of:
+            continue
+        before, found, _ = (b"\n" + new[path][1]).partition(f"\n{text}".encode()) if path in new else (b"", b"", b"")
+        if not text or not found:
+            problems.append(f"[{name}] head = {head_of}: there is no new file with such a line")
+        elif path in seen:
+            problems.append(f"[{name}] head = {head_of}: all of the file is there already")
+        heads[name] = path, (new[path][0] if path in new else "f", before[1:].rstrip(b"\n") + b"\n")
+    if problems:
+        raise Refusal("patches/steps does not fit the repository", problems)
+    return heads
+
+
 def makefile_until(file, path, later):
     """A new Makefile without the objects of @later, sources that are yet to come."""
     kind, data = file
@@ -278,11 +305,13 @@ def make_series():
         git(tree, "tag", "start")
         makefiles = []
         later = set(new)
+        heads = read_heads(new, steps)
         for name, message, files, patches in steps:
             put(tree, {p: new[p] for p in files})
             later -= set(files)
             makefiles += [p for p in files if Path(p).name == "Makefile"]
             put(tree, {p: makefile_until(new[p], p, later) for p in makefiles})
+            put(tree, dict([heads[name]] if name in heads else []))
             for patch in patches:
                 made, problems, _ = patched(tree, [patch])
                 if problems:

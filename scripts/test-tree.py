@@ -680,6 +680,24 @@ def test_series_has_a_makefile_grow(w):
                      ["obj-$(A) += core.o one.o two.o"]], added
 
 
+def test_series_begins_a_file(w):
+    w.commit(w.repo)
+    path = "drivers/iommu/kdump/long.c"
+    sized(w, {path: "int a;\n\n/* Then */\nint b;\n"}, {"tail": path})
+    steps = (w.repo / "patches/steps").read_text()
+    w.put(w.repo / "patches", {"head.txt": "iommu: head\n\nWhy.\n"})
+    for wrong in (f"{path}:/* Never", f"{path}:", f"{path}x:/* Then"):
+        w.put(w.repo / "patches", {"steps": f"[head]\nmessage = head.txt\nhead = {wrong}\n{steps}"})
+        w.refused("does not fit the repository", "series")
+    w.put(w.repo / "patches", {"steps": f"{steps}[head]\nmessage = head.txt\nhead = {path}:/* Then\n"})
+    w.refused("does not fit the repository", "series")
+    w.put(w.repo / "patches", {"steps": f"[head]\nmessage = head.txt\nhead = {path}:/* Then\n{steps}"})
+    w.good("series")
+    mails = [mail.read_text() for mail in sorted((w.out / "series").iterdir())[1:]]
+    assert "@@ -0,0 +1 @@\n+int a;\n-- " in mails[0], mails[0]
+    assert "\n int a;\n+\n+/* Then */\n+int b;\n" in mails[1], mails[1]
+
+
 def run(name):
     """One test in a world of its own; ok or not, and its lines of TAP."""
     with tempfile.TemporaryDirectory(prefix="test-tree.") as root:
