@@ -668,8 +668,8 @@ def test_series_lets_no_driver_grow(w):
 def test_series_has_a_makefile_grow(w):
     w.commit(w.repo)
     makefile = "# What\n\nobj-$(A) += core.o one.o two.o\n\nobj-$(B) += three.o\n"
-    sized(w, {"drivers/iommu/kdump/Makefile": makefile, "drivers/iommu/kdump/one.c": "", "drivers/iommu/kdump/two.c": "",
-              "drivers/iommu/kdump/three.c": ""},
+    sized(w, {"drivers/iommu/kdump/Makefile": makefile} |
+          {f"drivers/iommu/kdump/{name}.c": "" for name in ("one", "two", "three")},
           {"a": "drivers/iommu/kdump/Makefile drivers/iommu/kdump/two.c", "b": "drivers/iommu/kdump/one.c",
            "c": "drivers/iommu/kdump/three.c"})
     w.good("series")
