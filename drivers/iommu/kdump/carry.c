@@ -62,15 +62,20 @@ static u64 largest_page(const struct iommu_domain *domain)
 	return rounddown_pow_of_two(domain->pgsize_bitmap);
 }
 
-/* Pages that the page tables have got: exact, or, without generic_pt, about so many */
+/*
+ * Pages that the page tables have got: exact, or, without generic_pt, about so many,
+ * but one at least.
+ */
 static u64 pages_spent(const struct iommu_kdump_carrier *carrier)
 {
 	u64 now;
 
+	if (!carrier->dirty)
+		return 0;
 	if (carrier->pt)
 		return (u32)(iommupt_table_pages(carrier->pt) - carrier->before);
 	now = iommu_kdump_free_pages();
-	return now < carrier->before ? carrier->before - now : 0;
+	return now < carrier->before ? carrier->before - now : 1;
 }
 
 static void check_budget(struct iommu_kdump_carrier *carrier, u64 leaves)
@@ -382,7 +387,7 @@ void iommu_kdump_carry_finish(struct iommu_kdump_carrier *carrier)
  */
 u64 iommu_kdump_carrier_tables(const struct iommu_kdump_carrier *carrier)
 {
-	return carrier->dirty ? pages_spent(carrier) << PAGE_SHIFT : 0;
+	return pages_spent(carrier) << PAGE_SHIFT;
 }
 
 /**
