@@ -210,10 +210,12 @@ int iommu_kdump_report_mapping(struct iommu_kdump_report *report, u64 iova,
 	KUNIT_STATIC_STUB_REDIRECT(iommu_kdump_report_mapping, report, iova,
 				   phys, size, prot);
 
-	ret = next_mapping(report, iova, size);
-	if (ret || check_add_overflow((u64)phys, size - 1, &phys_last) ||
+	if (check_add_overflow((u64)phys, size - 1, &phys_last) ||
 	    !(prot & (IOMMU_READ | IOMMU_WRITE)))
 		return -EUCLEAN;
+	ret = next_mapping(report, iova, size);
+	if (ret)
+		return ret;
 
 	/* Where hardware goes on with the old table, all of it counts */
 	if (report->pass != PASS_CHECK &&
@@ -305,22 +307,41 @@ struct leaf_kind {
 	unsigned int lg2sz;
 };
 
+/* One comparison does it for address and flags: rotated, flags that differ are high bits */
+static __always_inline bool same_kind(const struct leaf_kind *kind, u64 entry)
+{
+	return likely(ror64(entry - kind->lowest, kind->lg2sz) < kind->nr);
+}
+
 /*
- * This is where the time goes. One comparison does it for address and flags:
- * rotated, flags that differ are high bits. Returns where it has stopped.
+ * This is where the time goes: four at a time, until one differs. Returns where it
+ * has stopped.
  */
 static noinline unsigned long take_same(const u64 *entries, u64 *batch,
 					unsigned long i, unsigned long nr,
 					const struct leaf_kind *kind)
 {
 	const struct leaf_kind k = *kind;
+	u64 entry[4];
 
-	for (; i < nr; i++) {
-		u64 entry = READ_ONCE(entries[i]);
-
-		if (unlikely(ror64(entry - k.lowest, k.lg2sz) >= k.nr))
+	for (; i + 4 <= nr; i += 4) {
+		entry[0] = READ_ONCE(entries[i]);
+		entry[1] = READ_ONCE(entries[i + 1]);
+		entry[2] = READ_ONCE(entries[i + 2]);
+		entry[3] = READ_ONCE(entries[i + 3]);
+		if (!same_kind(&k, entry[0]) || !same_kind(&k, entry[1]) ||
+		    !same_kind(&k, entry[2]) || !same_kind(&k, entry[3]))
 			break;
-		batch[i] = entry + k.more;
+		batch[i] = entry[0] + k.more;
+		batch[i + 1] = entry[1] + k.more;
+		batch[i + 2] = entry[2] + k.more;
+		batch[i + 3] = entry[3] + k.more;
+	}
+	for (; i < nr; i++) {
+		entry[0] = READ_ONCE(entries[i]);
+		if (!same_kind(&k, entry[0]))
+			break;
+		batch[i] = entry[0] + k.more;
 	}
 	return i;
 }
