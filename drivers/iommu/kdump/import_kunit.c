@@ -1,0 +1,523 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Tests of the crashdump framework: what is imported, when, and what it costs
+ */
+
+#include <linux/device.h>
+#include <linux/generic_pt/iommu.h>
+#include <linux/iommu.h>
+#include <linux/sizes.h>
+
+#include <kunit/iommu.h>
+#include <kunit/static_stub.h>
+#include <kunit/test.h>
+
+#include "../iommu-priv.h"
+#include "carry.h"
+#include "crash_kunit.h"
+#include "kdump.h"
+#include "targets.h"
+
+/* A device whose group uses its domain already, with tables of its own */
+static struct device *add_late(struct crash *crash, u64 root)
+{
+	memcpy(crash->snapshot, crash->tables, OLD_TABLES * PAGE_SIZE);
+	crash_set_entry(crash, 2, KUNIT_IOMMU_PAGING, root, 9);
+	return crash_add_dev(crash, 0, 2);
+}
+
+/* What it has that others have not is added, the rest compared */
+static void test_late_table(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *a = crash_one_device(test, &crash), *b;
+	u64 root = crash_new_table(crash);
+
+	crash_boot(crash);
+	crash_bind(crash, a);
+	crash_use_new(crash, a);
+	crash_add_legacy(crash, 2, root, 0xfffff000, OLD_BUFFERS + SZ_16M,
+			 SZ_4K, PTE_R | PTE_W);
+	crash_add_legacy(crash, 2, root, 0xfe000000, OLD_BUFFERS + SZ_64M,
+			 SZ_2M, PTE_R);
+	/* One run, of which two pages are there already */
+	crash_add_legacy(crash, 2, root, 0xffedf000,
+			 OLD_BUFFERS + SZ_16M + SZ_128K - SZ_4K, SZ_16K, PTE_W);
+	b = add_late(crash, root);
+	EXPECT_STATE(crash, b, KDUMP_CARRYING);
+	crash_check_dma(crash, WORKS);
+	crash_check_new(crash);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->walked, 3);
+
+	/* It holds the release */
+	crash_grace_over(a);
+	crash_check_dma(crash, WORKS);
+	crash_bind(crash, b);
+	crash_use_new(crash, b);
+	crash_check_dma(crash, WORKS);
+	crash_unmap_new(crash);
+	crash->expect = SAFE;
+	crash_grace_over(b);
+	crash_check_dma(crash, FAULTS);
+	crash_check_end(crash);
+}
+
+/* The same tables as those of a sibling are not read again */
+static void test_late_same_table(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *a = crash_one_device(test, &crash), *b;
+
+	crash_boot(crash);
+	crash_bind(crash, a);
+	memcpy(crash->snapshot, crash->tables, OLD_TABLES * PAGE_SIZE);
+	crash_set_entry(crash, 2, KUNIT_IOMMU_PAGING, OLD_RAM, 7);
+	b = crash_add_dev(crash, 0, 2);
+	EXPECT_STATE(crash, b, KDUMP_CARRYING);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->walked, 1);
+	crash_check_dma(crash, WORKS);
+	crash_check_end(crash);
+}
+
+/* ... unless what the sibling had brought is gone */
+static void test_late_after_release(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *a = crash_one_device(test, &crash), *b;
+
+	crash_boot(crash);
+	crash_bind(crash, a);
+	crash->expect = SAFE;
+	crash_grace_over(a);
+	EXPECT_STATE(crash, a, KDUMP_RELEASED);
+	crash_set_entry(crash, 2, KUNIT_IOMMU_PAGING, OLD_RAM, 7);
+	b = crash_add_dev(crash, 0, 2);
+	EXPECT_STATE(crash, b, KDUMP_CARRYING);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->walked, 3);
+	crash_check_dma(crash, WORKS);
+	crash_bind(crash, b);
+	crash->expect = SAFE;
+	crash_grace_over(b);
+	crash_check_dma(crash, FAULTS);
+	crash_check_end(crash);
+}
+
+/* A contradiction costs the late device its old DMA, and nobody anything else */
+static void test_late_contradiction(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *a = crash_one_device(test, &crash), *b;
+	u64 root = crash_new_table(crash);
+	struct legacy *l[2];
+
+	crash_boot(crash);
+	crash_bind(crash, a);
+	l[0] = crash_add_legacy(crash, 2, root, 0xfe000000,
+				OLD_BUFFERS + SZ_64M, SZ_2M, PTE_R);
+	l[1] = crash_add_legacy(crash, 2, root, 0xfffe0000,
+				OLD_BUFFERS + SZ_128M, SZ_4K, PTE_R | PTE_W);
+	crash_map(crash, root, 0xfffff000, OLD_BUFFERS + SZ_128M, SZ_4K,
+		  PTE_R | PTE_W);
+	b = add_late(crash, root);
+	l[0]->refused = true;
+	l[1]->refused = true;
+	crash->validated = true;
+	crash_check_dma(crash, WORKS);
+	EXPECT_STATE(crash, b, KDUMP_CARRYING);
+	crash_bind(crash, b);
+	crash_use_new(crash, b);
+	crash_check_dma(crash, WORKS);
+	crash_check_end(crash);
+}
+
+/* An IOVA that the crash kernel uses meanwhile stays what it is */
+static void test_late_iova_in_use(struct kunit *test)
+{
+	struct crash *crash = crash_new(test, NULL);
+	struct device *a = crash_add_dev(crash, 0, 1), *b;
+	u64 root = crash_new_table(crash);
+	struct legacy *l;
+
+	crash_boot(crash);
+	crash_bind(crash, a);
+	crash_map_new(crash, a);
+	crash_map(crash, root, crash->new[0].iova, OLD_BUFFERS, SZ_4K,
+		  PTE_R | PTE_W);
+	l = crash_add_legacy(crash, 2, root, 0xfe000000, OLD_BUFFERS + SZ_64M,
+			     SZ_2M, PTE_R);
+	b = add_late(crash, root);
+	l->refused = true;
+	crash->validated = true;
+	crash_check_dma(crash, WORKS);
+	crash_check_new(crash);
+	EXPECT_STATE(crash, b, KDUMP_NONE);
+	crash_check_end(crash);
+}
+
+/* The table grows a mapping after its IOVAs have been reserved */
+static struct {
+	unsigned int tables;
+	u64 *pte;
+	u64 entry;
+} late_change;
+
+static int change_table(struct iommu_kdump_report *report)
+{
+	/* The second walk begins with the fifth table */
+	if (++late_change.tables == 5)
+		*late_change.pte = late_change.entry;
+	return 0;
+}
+
+static void test_late_table_changes(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *a = crash_one_device(test, &crash);
+	u64 root = crash_new_table(crash);
+	struct legacy *l;
+
+	crash_boot(crash);
+	crash_bind(crash, a);
+	l = crash_add_legacy(crash, 2, root, 0xfe000000, OLD_BUFFERS + SZ_64M,
+			     SZ_64K, PTE_R | PTE_W);
+	late_change.tables = 0;
+	late_change.pte = crash_pte(crash, root, 4, 0xfe100000, 0);
+	late_change.entry = crash_leaf_entry(crash, OLD_BUFFERS, PTE_R | PTE_W,
+					     0);
+	kunit_activate_static_stub(test, iommu_kdump_report_table,
+				   change_table);
+	add_late(crash, root);
+	kunit_deactivate_static_stub(test, iommu_kdump_report_table);
+	KUNIT_EXPECT_EQ(test, late_change.tables, 8);
+	l->refused = true;
+	crash->validated = true;
+	crash_check_dma(crash, WORKS);
+	*late_change.pte = 0;
+	crash_check_end(crash);
+}
+
+/* Without translation it does not fit to those that have one */
+static void test_late_identity(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *a = crash_one_device(test, &crash), *b;
+	phys_addr_t phys;
+
+	crash_boot(crash);
+	crash_bind(crash, a);
+	crash_set_entry(crash, 2, KUNIT_IOMMU_IDENTITY, 0, 0);
+	b = crash_add_dev(crash, 0, 2);
+	EXPECT_STATE(crash, b, KDUMP_CARRYING);
+	crash_check_dma(crash, WORKS);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_dev_dma(b, OLD_BUFFERS, true, &phys),
+			-EFAULT);
+	crash_check_end(crash);
+}
+
+/* Targets and regions */
+
+static void remove_doorbell(void *unused)
+{
+	iommu_kdump_remove_doorbell();
+}
+
+/* MSIs of old devices arrive; nothing else can be done to their registers */
+static void test_doorbell(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = crash_one_device(test, &crash);
+	struct legacy *l;
+
+	iommu_kdump_add_doorbell(NOWHERE + SZ_4K + 0x40, 4);
+	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, remove_doorbell,
+							NULL), 0);
+	crash_map(crash, OLD_RAM, 0xfe000000, NOWHERE + SZ_4K, SZ_4K,
+		  PTE_R | PTE_W);
+	crash_add_legacy(crash, 1, OLD_RAM, 0xfe000000, NOWHERE + SZ_4K, SZ_4K,
+			 PTE_R | PTE_W);
+	l = crash_add_legacy(crash, 1, OLD_RAM, 0xfe002000, NOWHERE + SZ_4K,
+			     SZ_4K, PTE_R);
+	l->refused = true;
+	l = crash_add_legacy(crash, 1, OLD_RAM, 0xfe004000, NOWHERE + SZ_8K,
+			     SZ_4K, PTE_R | PTE_W);
+	l->refused = true;
+	l = crash_add_legacy(crash, 1, OLD_RAM, 0xfe006000, NOWHERE, SZ_4K,
+			     PTE_R | PTE_W);
+	l->refused = true;
+	crash_boot(crash);
+	crash->expect = SAFE;
+	crash_bind(crash, dev);
+	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
+	crash->legacy[crash->nr_legacy - 4].prot = PTE_W;
+	crash->validated = true;
+	crash_check_dma(crash, WORKS);
+	KUNIT_EXPECT_EQ(test, dev->iommu_group->kdump->stats.refused, 3);
+	crash_check_end(crash);
+}
+
+/* More than there is room for do no harm */
+static void test_doorbell_many(struct kunit *test)
+{
+	struct iommu_kdump_targets targets = { .granule = SZ_4K };
+	struct crash *crash = crash_new(test, NULL);
+	unsigned int i, n = 0;
+	u64 last;
+
+	iommu_kdump_add_doorbell(NOWHERE, 0);
+	for (i = 0; i < 1000; i++)
+		iommu_kdump_add_doorbell(NOWHERE + i * SZ_8K, 4);
+	for (i = 0; i < 1000; i++)
+		n += iommu_kdump_find_target(&targets, NOWHERE + i * SZ_8K,
+					     &last) == KDUMP_TARGET_DOORBELL;
+	KUNIT_EXPECT_GE(test, n, 64);
+	KUNIT_EXPECT_LT(test, n, 1000);
+	/* What has been found ends where the next one begins */
+	KUNIT_EXPECT_EQ(test,
+			iommu_kdump_find_target(&targets, NOWHERE + SZ_4K, &last),
+			KDUMP_TARGET_NOTHING);
+	KUNIT_EXPECT_EQ(test, last, NOWHERE + SZ_8K - 1);
+	while (n--)
+		iommu_kdump_remove_doorbell();
+	KUNIT_EXPECT_EQ(test, iommu_kdump_find_target(&targets, NOWHERE, &last),
+			KDUMP_TARGET_NOTHING);
+	crash_boot(crash);
+}
+
+/* Where a driver would put MSIs is IOVA space like any other */
+static void test_sw_msi_region(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = crash_one_device(test, &crash);
+
+	KUNIT_ASSERT_EQ(test,
+			kunit_iommu_add_resv_region(crash->iommu, 0xfe000000,
+						    SZ_1M, IOMMU_RESV_SW_MSI), 0);
+	crash_add_legacy(crash, 1, OLD_RAM, 0xfe000000, OLD_BUFFERS + SZ_64M,
+			 SZ_64K, PTE_R | PTE_W);
+	crash_boot(crash);
+	crash_bind(crash, dev);
+	crash_check_dma(crash, WORKS);
+	KUNIT_EXPECT_EQ(test, dev->iommu_group->kdump->stats.refused, 0);
+	crash_check_end(crash);
+}
+
+/* What firmware wants mapped is nothing that a group has to be taken over for */
+static void test_check_knows_regions(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = crash_one_device(test, &crash);
+
+	KUNIT_ASSERT_EQ(test,
+			kunit_iommu_add_resv_region(crash->iommu, 0xfd000000,
+						    SZ_64K, IOMMU_RESV_DIRECT), 0);
+	crash_map(crash, OLD_RAM, 0xfd000000, 0xfd000000, SZ_64K,
+		  PTE_R | PTE_W);
+	crash_boot(crash);
+	iommu_kdump_check_driverless();
+	EXPECT_STATE(crash, dev, KDUMP_INHERITED);
+	crash_check_dma(crash, WORKS);
+	crash_check_end(crash);
+}
+
+/* A corrupt entry there does not take away what the crash kernel has mapped */
+static void test_bad_entry_in_region(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = crash_one_device(test, &crash);
+	phys_addr_t phys = 0;
+
+	KUNIT_ASSERT_EQ(test,
+			kunit_iommu_add_resv_region(crash->iommu, 0xfd000800,
+						    SZ_64K, IOMMU_RESV_DIRECT), 0);
+	/* A large leaf, in the middle of nowhere */
+	*crash_pte(crash, OLD_RAM, 4, 0xfd000000, 1) =
+		(OLD_BUFFERS + SZ_4K) | PTE_R | PTE_W | PTE_PS;
+	crash_boot(crash);
+	crash_bind(crash, dev);
+	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
+	KUNIT_EXPECT_EQ(test, dev->iommu_group->kdump->stats.bad, 512);
+	crash_check_dma(crash, WORKS);
+	crash->expect = SAFE;
+	crash_grace_over(dev);
+	crash_check_dma(crash, FAULTS);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_dev_dma(dev, 0xfd000800, true, &phys),
+			0);
+	KUNIT_EXPECT_EQ(test, phys, 0xfd000800);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_dev_dma(dev, 0xfd0107ff, true, &phys),
+			0);
+	crash_check_end(crash);
+}
+
+/* Cost */
+
+static struct iommu_domain *own_domain(struct kunit *test)
+{
+	struct crash *crash = crash_new(test, NULL);
+	struct device *dev = crash_add_dev(crash, 0, 1);
+	struct iommu_domain *domain;
+
+	crash->budget = SZ_1M;
+	crash_boot(crash);
+	domain = iommu_paging_domain_alloc(dev);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, domain);
+	return domain;
+}
+
+static void free_domain(void *domain)
+{
+	iommu_domain_free(domain);
+}
+
+static void test_budget_of_long_run(struct kunit *test)
+{
+	struct iommu_domain *domain = own_domain(test);
+	struct iommu_kdump_carrier carrier = {};
+
+	KUNIT_ASSERT_EQ(test, iommu_kdump_carrier_init(&carrier, domain), 0);
+	carrier.budget = 100;
+	/* 16 GiB that need 4 KiB pages, and 32 MiB of tables */
+	iommu_kdump_carry(&carrier, 0, OLD_RAM + SZ_4K, 16ULL * SZ_1G,
+			  IOMMU_READ);
+	iommu_kdump_carry_finish(&carrier);
+	KUNIT_EXPECT_EQ(test, carrier.error, -ENOSPC);
+	KUNIT_EXPECT_EQ(test, carrier.mapped, 0);
+	KUNIT_EXPECT_TRUE(test, carrier.dirty);
+	KUNIT_EXPECT_LE(test, iommu_kdump_carrier_tables(&carrier),
+			100 * PAGE_SIZE + SZ_2M);
+	iommu_kdump_unmap_range(domain, 0, 16ULL * SZ_1G - 1);
+	KUNIT_EXPECT_EQ(test, iommu_iova_to_phys(domain, SZ_1M), 0);
+	iommu_kdump_carrier_destroy(&carrier);
+	iommu_domain_free(domain);
+}
+
+/* What is counted is what has been allocated */
+static void test_tables_are_counted(struct kunit *test)
+{
+	struct iommu_domain *domain = own_domain(test);
+	struct iommu_kdump_carrier carrier = {};
+	unsigned int i;
+
+	KUNIT_ASSERT_EQ(test, iommu_kdump_carrier_init(&carrier, domain), 0);
+	KUNIT_EXPECT_EQ(test, iommu_kdump_carrier_tables(&carrier), 0);
+	/* Three levels, and three tables of leaves more */
+	for (i = 0; i < 4; i++)
+		iommu_kdump_carry(&carrier, 3ULL * SZ_1G + i * SZ_2M,
+				  OLD_RAM + i * SZ_1M, SZ_4K, IOMMU_READ);
+	/* A large leaf takes none */
+	iommu_kdump_carry(&carrier, 3ULL * SZ_1G + SZ_16M, OLD_RAM + SZ_16M,
+			  SZ_2M, IOMMU_READ);
+	iommu_kdump_carry_finish(&carrier);
+	KUNIT_EXPECT_EQ(test, carrier.error, 0);
+	KUNIT_EXPECT_EQ(test, iommu_kdump_carrier_tables(&carrier),
+			6 * PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, carrier.mapped, 4 * SZ_4K + SZ_2M);
+	iommu_kdump_carrier_destroy(&carrier);
+	iommu_domain_free(domain);
+}
+
+static u64 pages_left;
+
+static u64 fewer_pages(void)
+{
+	return --pages_left;
+}
+
+/* Without generic_pt somebody looks now and then how much is left */
+static void test_budget_plain(struct kunit *test)
+{
+	struct machine plain = { "plain", KUNIT_IOMMU_VTDSS, .plain = true };
+	struct iommu_kdump_carrier carrier = {};
+	struct iommu_domain *domain;
+	unsigned int i;
+
+	test->param_value = &plain;
+	domain = own_domain(test);
+	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, free_domain,
+							domain), 0);
+	pages_left = 1000;
+	kunit_activate_static_stub(test, iommu_kdump_free_pages, fewer_pages);
+	KUNIT_ASSERT_EQ(test, iommu_kdump_carrier_init(&carrier, domain), 0);
+	KUNIT_EXPECT_NULL(test, carrier.pt);
+	carrier.budget = 3;
+	for (i = 0; i < 1000 && !carrier.error; i++)
+		iommu_kdump_carry(&carrier, (u64)i * SZ_2M,
+				  OLD_RAM + i * SZ_8K, SZ_4K, IOMMU_READ);
+	KUNIT_EXPECT_EQ(test, carrier.error, -ENOSPC);
+	/* Not each time */
+	KUNIT_EXPECT_GT(test, i, 64);
+	KUNIT_EXPECT_LT(test, i, 1000);
+	KUNIT_EXPECT_EQ(test, carrier.pieces.nr, i - 1);
+	for (i = 0; i < carrier.pieces.nr; i++)
+		iommu_kdump_unmap_range(domain, carrier.pieces.r[i].first,
+					carrier.pieces.r[i].last);
+	KUNIT_EXPECT_EQ(test, iommu_iova_to_phys(domain, SZ_2M), 0);
+	kunit_deactivate_static_stub(test, iommu_kdump_free_pages);
+	iommu_kdump_carrier_destroy(&carrier);
+	test->param_value = NULL;
+}
+
+/* Leaves of all sizes, with holes: each is unmapped as a whole. The model judges. */
+static void test_unmap_plain(struct kunit *test)
+{
+	struct machine plain = { "plain", KUNIT_IOMMU_VTDSS, .plain = true };
+	static const struct {
+		u64 iova;
+		u64 size;
+	} maps[] = {
+		{ 0, SZ_4K },
+		{ SZ_2M - SZ_4K, SZ_4K },
+		{ SZ_2M, SZ_2M },
+		{ SZ_4M + SZ_1M, SZ_64K },
+		{ SZ_1G - SZ_4M, SZ_2M },
+		{ SZ_1G, SZ_1G },
+		{ 3ULL * SZ_1G - SZ_2M, SZ_2M },
+		{ 3ULL * SZ_1G + SZ_4K, SZ_4K },
+	};
+	struct iommu_domain *domain;
+	unsigned int i;
+
+	test->param_value = &plain;
+	domain = own_domain(test);
+	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, free_domain,
+							domain), 0);
+	for (i = 0; i < ARRAY_SIZE(maps); i++)
+		KUNIT_ASSERT_EQ(test,
+				iommu_map(domain, maps[i].iova,
+					  OLD_RAM + maps[i].iova, maps[i].size,
+					  IOMMU_READ, GFP_KERNEL), 0);
+	/* The last page stays */
+	iommu_kdump_unmap_range(domain, 0, 3ULL * SZ_1G - 1);
+	for (i = 0; i < ARRAY_SIZE(maps) - 1; i++)
+		KUNIT_EXPECT_EQ(test,
+				iommu_iova_to_phys(domain, maps[i].iova + 8), 0);
+	KUNIT_EXPECT_EQ(test, iommu_iova_to_phys(domain, maps[i].iova),
+			OLD_RAM + maps[i].iova);
+	test->param_value = NULL;
+}
+
+static struct kunit_case import_cases[] = {
+	KUNIT_CASE_PARAM(test_late_table, crash_machines),
+	KUNIT_CASE_PARAM(test_late_same_table, crash_machines),
+	KUNIT_CASE_PARAM(test_late_after_release, crash_machines),
+	KUNIT_CASE_PARAM(test_late_contradiction, crash_machines),
+	KUNIT_CASE_PARAM(test_late_iova_in_use, crash_machines),
+	KUNIT_CASE_PARAM(test_late_table_changes, crash_machines),
+	KUNIT_CASE_PARAM(test_late_identity, crash_machines),
+	KUNIT_CASE_PARAM(test_doorbell, crash_machines),
+	KUNIT_CASE(test_doorbell_many),
+	KUNIT_CASE_PARAM(test_sw_msi_region, crash_machines),
+	KUNIT_CASE_PARAM(test_check_knows_regions, crash_machines),
+	KUNIT_CASE(test_bad_entry_in_region),
+	KUNIT_CASE(test_budget_of_long_run),
+	KUNIT_CASE(test_tables_are_counted),
+	KUNIT_CASE(test_budget_plain),
+	KUNIT_CASE(test_unmap_plain),
+	{}
+};
+
+static struct kunit_suite import_suite = {
+	.name = "iommu_kdump_import",
+	.test_cases = import_cases,
+};
+
+kunit_test_suite(import_suite);
