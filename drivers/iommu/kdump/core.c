@@ -62,6 +62,13 @@ static bool may_do_dma(struct device *dev)
 	return cmd & PCI_COMMAND_MASTER;
 }
 
+/* What cannot reach its memory any more need not try */
+static void stop_dma(struct device *dev)
+{
+	if (dev_is_pci(dev) && !is_bridge(dev))
+		pci_clear_master(to_pci_dev(dev));
+}
+
 static bool has_old_dma(struct iommu_kdump_group *kg)
 {
 	struct iommu_kdump_dev *kdev;
@@ -175,17 +182,20 @@ void iommu_kdump_join(struct iommu_group *group, struct device *dev)
  * @dev: device that has joined it after the others
  *
  * If hardware still uses old tables for the device, their mappings are imported
- * first. If that fails, it costs the old DMA of this device and nothing else.
+ * first. If that fails, it costs the old DMA of this device and nothing else: in the
+ * domain of the group it would meet what others have mapped at the same IOVAs.
+ *
+ * Return: true if the device must be blocked until its driver comes.
  */
-void iommu_kdump_grow(struct iommu_group *group, struct device *dev)
+bool iommu_kdump_grow(struct iommu_group *group, struct device *dev)
 {
 	struct iommu_kdump_dev *kdev = iommu_kdump_find_dev(group, dev);
 	struct iommu_kdump_group *kg = group->kdump;
 	const char *reason = NULL;
 
 	if (!kdev || kg->state == KDUMP_BLOCKED ||
-	    kdev->tables.type < IOMMU_KDUMP_IDENTITY)
-		return;
+	    (kdev->tables.type < IOMMU_KDUMP_IDENTITY && !kdev->error))
+		return false;
 	if (kdev->error)
 		reason = iommu_kdump_error_reason(kdev->error);
 	else if (group->domain != group->default_domain)
@@ -200,9 +210,11 @@ void iommu_kdump_grow(struct iommu_group *group, struct device *dev)
 		kdev->holds = false;
 		dev_warn(dev, "iommu: kdump: %s: DMA of the crashed kernel is blocked\n",
 			 reason);
-	} else if (kdev->dma) {
-		kg->state = KDUMP_CARRYING;
+		return kdev->dma;
 	}
+	if (kdev->dma)
+		kg->state = KDUMP_CARRYING;
+	return false;
 }
 
 /**
@@ -478,8 +490,12 @@ int iommu_kdump_take_over(struct iommu_group *group, struct device *dev)
 	struct iommu_kdump_dev *kdev;
 	int ret;
 
-	if (!iommu_kdump_group_inherited(group))
-		return dev ? iommu_group_attach_parked(group, dev) : 0;
+	if (!iommu_kdump_group_inherited(group)) {
+		if (!dev || !iommu_group_is_parked(group, dev))
+			return 0;
+		stop_dma(dev);
+		return iommu_group_attach_parked(group, dev);
+	}
 
 	ret = iommu_group_alloc_blocking_domain(group);
 	if (ret)
@@ -492,10 +508,8 @@ int iommu_kdump_take_over(struct iommu_group *group, struct device *dev)
 
 	decide(kg);
 
-	/* What cannot reach its memory any more need not try */
-	if (kg->state == KDUMP_BLOCKED && dev && dev_is_pci(dev) &&
-	    !is_bridge(dev))
-		pci_clear_master(to_pci_dev(dev));
+	if (kg->state == KDUMP_BLOCKED && dev)
+		stop_dma(dev);
 
 	ret = leave_inherited(kg);
 	/* It has been tried right now */

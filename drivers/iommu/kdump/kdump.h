@@ -187,7 +187,7 @@ void iommu_kdump_free(struct iommu_group *group);
 
 /* core.c: called by the IOMMU core with group->mutex held */
 void iommu_kdump_join(struct iommu_group *group, struct device *dev);
-void iommu_kdump_grow(struct iommu_group *group, struct device *dev);
+bool iommu_kdump_grow(struct iommu_group *group, struct device *dev);
 void iommu_kdump_leave(struct iommu_group *group, struct device *dev);
 bool iommu_kdump_set_default_domain(struct iommu_group *group);
 void iommu_kdump_group_ready(struct iommu_group *group);
@@ -339,9 +339,10 @@ static inline void iommu_kdump_join(struct iommu_group *group,
 {
 }
 
-static inline void iommu_kdump_grow(struct iommu_group *group,
+static inline bool iommu_kdump_grow(struct iommu_group *group,
 				    struct device *dev)
 {
+	return false;
 }
 
 static inline void iommu_kdump_leave(struct iommu_group *group,
