@@ -12,6 +12,7 @@
 #include <kunit/static_stub.h>
 #include <kunit/test.h>
 
+#include "../iommu-priv.h"
 #include "crash_kunit.h"
 #include "kdump.h"
 
@@ -94,22 +95,98 @@ static void test_identity_without_header(struct kunit *test)
 	crash_check_end(crash);
 }
 
-/* The IOMMU driver insists on identity */
+static const struct kunit_iommu_config wants_identity = {
+	.def_domain_type = IOMMU_DOMAIN_IDENTITY,
+};
+
+/* The IOMMU driver insists on identity, where it has been that before */
 static void test_driver_wants_identity(struct kunit *test)
 {
-	static const struct kunit_iommu_config wants = {
-		.def_domain_type = IOMMU_DOMAIN_IDENTITY,
-	};
-	struct crash *crash = crash_new(test, &wants);
-	struct device *dev = crash_add_dev(crash, 0, 1);
+	struct crash *crash = crash_new(test, &wants_identity);
+	struct device *a = crash_add_dev(crash, 0, 1);
+	struct device *b = crash_add_dev(crash, 0, 2);
 
 	crash_set_entry(crash, 1, KUNIT_IOMMU_IDENTITY, 0, 0);
+	crash_set_entry(crash, 2, KUNIT_IOMMU_IDENTITY, 0, 0);
 	identity(crash, 1);
 	crash_boot(crash);
-	crash_bind(crash, dev);
+	crash_bind(crash, a);
 	crash_check_dma(crash, WORKS);
-	EXPECT_STATE(crash, dev, KDUMP_RELEASED);
+	EXPECT_STATE(crash, b, KDUMP_RELEASED);
+	KUNIT_EXPECT_EQ(test, a->iommu_group->domain->type,
+			IOMMU_DOMAIN_IDENTITY);
 	crash_check_end(crash);
+}
+
+/* Where old IOVAs were something else, they never are physical addresses */
+static void test_driver_wants_identity_paging(struct kunit *test)
+{
+	struct crash *crash = crash_new(test, &wants_identity);
+	struct device *dev = crash_add_dev(crash, 0, 1);
+
+	crash_translated(crash, 1, 7);
+	crash->expect = WORKS;
+	crash_boot(crash);
+	EXPECT_STATE(crash, dev, KDUMP_INHERITED);
+	crash_bind(crash, dev);
+	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
+	KUNIT_EXPECT_TRUE(test, iommu_is_dma_domain(dev->iommu_group->domain));
+	crash_use_new(crash, dev);
+	crash_check_dma(crash, WORKS);
+	crash->expect = SAFE;
+	crash_grace_over(dev);
+	crash_check_dma(crash, FAULTS);
+	crash_check_end(crash);
+}
+
+static void test_driver_wants_identity_refused(struct kunit *test)
+{
+	struct crash *crash = crash_new(test, &wants_identity);
+	struct device *dev = crash_add_dev(crash, 0, 1);
+
+	crash_translated(crash, 1, 7);
+	crash_set_entry(crash, 1, KUNIT_IOMMU_NESTED, OLD_RAM, 7);
+	crash->expect = SAFE;
+	crash_boot(crash);
+	EXPECT_STATE(crash, dev, KDUMP_BLOCKED);
+	KUNIT_EXPECT_TRUE(test, iommu_is_dma_domain(dev->iommu_group->domain));
+	crash_check_dma(crash, FAULTS);
+	crash_bind(crash, dev);
+	crash_use_new(crash, dev);
+	crash_check_dma(crash, FAULTS);
+	crash_check_end(crash);
+}
+
+/* One of two was identity, the other one not */
+static void wants_identity_for_two(struct kunit *test,
+				   enum kunit_iommu_mode mode)
+{
+	struct crash *crash = crash_new(test, &wants_identity);
+	struct device *a = crash_add_dev(crash, 0, 1);
+
+	crash_translated(crash, 1, 7);
+	crash_set_entry(crash, 1, mode, OLD_RAM, 7);
+	crash_set_entry(crash, 2, KUNIT_IOMMU_IDENTITY, 0, 0);
+	crash_add_dev(crash, 0, 2);
+	crash->expect = SAFE;
+	crash_boot(crash);
+	EXPECT_STATE(crash, a, KDUMP_BLOCKED);
+	KUNIT_EXPECT_TRUE(test, iommu_is_dma_domain(a->iommu_group->domain));
+	crash_check_dma(crash, FAULTS);
+	crash_bind(crash, a);
+	crash_use_new(crash, a);
+	crash_check_dma(crash, FAULTS);
+	crash_check_end(crash);
+}
+
+static void test_driver_wants_identity_two(struct kunit *test)
+{
+	wants_identity_for_two(test, KUNIT_IOMMU_PAGING);
+}
+
+static void test_driver_wants_identity_two_refused(struct kunit *test)
+{
+	wants_identity_for_two(test, KUNIT_IOMMU_NESTED);
 }
 
 static struct kunit_case identity_cases[] = {
@@ -117,6 +194,10 @@ static struct kunit_case identity_cases[] = {
 	KUNIT_CASE_PARAM(test_not_live, crash_machines),
 	KUNIT_CASE_PARAM(test_identity_without_header, crash_machines),
 	KUNIT_CASE_PARAM(test_driver_wants_identity, crash_machines),
+	KUNIT_CASE_PARAM(test_driver_wants_identity_paging, crash_machines),
+	KUNIT_CASE_PARAM(test_driver_wants_identity_refused, crash_machines),
+	KUNIT_CASE_PARAM(test_driver_wants_identity_two, crash_machines),
+	KUNIT_CASE_PARAM(test_driver_wants_identity_two_refused, crash_machines),
 	{}
 };
 

@@ -17,22 +17,97 @@
 #include "crash_kunit.h"
 #include "kdump.h"
 
-static void test_ownership_claimed_inherited(struct kunit *test)
+/* Whoever claims a group leaves the old tables, and nothing of them is read before */
+static void expect_left(struct crash *crash, struct device *dev)
+{
+	struct iommu_kdump_group *kg = dev->iommu_group->kdump;
+
+	crash_check_dma(crash, FAULTS);
+	EXPECT_STATE(crash, dev, KDUMP_RELEASED);
+	KUNIT_EXPECT_EQ(crash->test,
+			kunit_iommu_get_stats(crash->iommu)->walked, 0);
+	KUNIT_EXPECT_EQ(crash->test, kg->stats.mapped, 0);
+	KUNIT_EXPECT_FALSE(crash->test, kunit_iommu_id_in_use(crash->iommu, 7));
+}
+
+/* When the owner is gone, new IOVAs are not where old DMA is likely to be */
+static void expect_fresh(struct crash *crash, struct device *dev)
+{
+	unsigned int i;
+
+	KUNIT_EXPECT_PTR_EQ(crash->test, dev->iommu_group->domain,
+			    dev->iommu_group->default_domain);
+	crash_check_dma(crash, FAULTS);
+	crash_bind(crash, dev);
+	crash_use_new(crash, dev);
+	for (i = 0; i < crash->nr_new; i++)
+		KUNIT_EXPECT_LT(crash->test, crash->new[i].iova, SZ_1G);
+	crash_check_dma(crash, FAULTS);
+	KUNIT_EXPECT_EQ(crash->test,
+			kunit_iommu_get_stats(crash->iommu)->walked, 0);
+	crash_check_end(crash);
+}
+
+static void test_device_claimed_inherited(struct kunit *test)
 {
 	struct crash *crash;
 	struct device *dev = crash_one_device(test, &crash);
+	unsigned int writes;
+
+	crash_boot(crash);
+	writes = kunit_iommu_get_stats(crash->iommu)->entry_writes;
+	crash->expect = SAFE;
+	KUNIT_ASSERT_EQ(test, iommu_device_claim_dma_owner(dev, crash), 0);
+	KUNIT_EXPECT_EQ(test,
+			kunit_iommu_get_stats(crash->iommu)->entry_writes,
+			writes + 1);
+	expect_left(crash, dev);
+	iommu_device_release_dma_owner(dev);
+	expect_fresh(crash, dev);
+}
+
+static void test_group_claimed_inherited(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = crash_one_device(test, &crash);
+	unsigned int writes;
+
+	crash_boot(crash);
+	writes = kunit_iommu_get_stats(crash->iommu)->entry_writes;
+	crash->expect = SAFE;
+	KUNIT_ASSERT_EQ(test,
+			iommu_group_claim_dma_owner(dev->iommu_group, crash),
+			0);
+	KUNIT_EXPECT_EQ(test,
+			kunit_iommu_get_stats(crash->iommu)->entry_writes,
+			writes + 1);
+	expect_left(crash, dev);
+	iommu_group_release_dma_owner(dev->iommu_group);
+	expect_fresh(crash, dev);
+}
+
+static void test_attach_group_inherited(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = crash_one_device(test, &crash);
+	struct iommu_domain *domain;
+	phys_addr_t phys = 0;
 
 	crash_boot(crash);
 	crash->expect = SAFE;
-	KUNIT_ASSERT_EQ(test, iommu_device_claim_dma_owner(dev, crash), 0);
-	crash_check_dma(crash, FAULTS);
-	EXPECT_STATE(crash, dev, KDUMP_RELEASED);
-	iommu_device_release_dma_owner(dev);
-	crash_check_dma(crash, FAULTS);
-	crash_bind(crash, dev);
-	crash_map_new(crash, dev);
-	crash_check_new(crash);
-	crash_check_end(crash);
+	domain = iommu_paging_domain_alloc(dev);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, domain);
+	KUNIT_EXPECT_EQ(test,
+			iommu_map(domain, SZ_1M, OLD_BUFFERS, SZ_4K,
+				  IOMMU_READ | IOMMU_WRITE, GFP_KERNEL), 0);
+	KUNIT_EXPECT_EQ(test, iommu_attach_group(domain, dev->iommu_group), 0);
+	KUNIT_EXPECT_PTR_EQ(test, dev->iommu_group->domain, domain);
+	expect_left(crash, dev);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_dev_dma(dev, SZ_1M, true, &phys), 0);
+	KUNIT_EXPECT_EQ(test, phys, OLD_BUFFERS);
+	iommu_detach_group(domain, dev->iommu_group);
+	iommu_domain_free(domain);
+	expect_fresh(crash, dev);
 }
 
 static void test_ownership_claimed_carrying(struct kunit *test)
@@ -152,6 +227,62 @@ static void test_attach_fails(struct kunit *test)
 	crash_check_end(crash);
 }
 
+/* As an IOMMU driver sees it */
+static struct iommu_domain *domain_of(struct device *dev)
+{
+	guard(mutex)(&dev->iommu_group->mutex);
+	return iommu_driver_get_domain_for_dev(dev);
+}
+
+/* One of two cannot be attached: the other one does not notice, however often */
+static void test_attach_fails_for_one(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *a = crash_one_device(test, &crash), *b;
+	struct iommu_group *group;
+	struct legacy *l;
+	unsigned int i;
+
+	crash_set_entry(crash, 2, KUNIT_IOMMU_PAGING, OLD_RAM, 7);
+	l = crash_add_legacy(crash, 2, 0, 0xfffff000, OLD_BUFFERS + SZ_16M,
+			     SZ_4K, PTE_R | PTE_W);
+	b = crash_add_dev(crash, 0, 2);
+	crash_boot(crash);
+	group = a->iommu_group;
+	crash_check_dma(crash, WORKS);
+
+	kunit_iommu_fail_device(b, true);
+	l->refused = true;
+	crash->expect = WORKS;
+	crash_bind(crash, a);
+	crash->validated = true;
+	crash_check_dma(crash, WORKS);
+	crash_use_new(crash, a);
+	EXPECT_STATE(crash, a, KDUMP_CARRYING);
+	for (i = 0; i < 5; i++) {
+		KUNIT_EXPECT_EQ(test, kunit_iommu_bind(b, NULL), -EBUSY);
+		KUNIT_EXPECT_PTR_EQ(test, group->domain, group->default_domain);
+		KUNIT_EXPECT_PTR_EQ(test, domain_of(a), group->default_domain);
+		KUNIT_EXPECT_PTR_EQ(test, domain_of(b), group->blocking_domain);
+		crash_check_dma(crash, WORKS);
+		crash_check_new(crash);
+	}
+
+	kunit_iommu_fail_device(b, false);
+	l->refused = false;
+	crash->expect = SAFE;
+	crash_bind(crash, b);
+	KUNIT_EXPECT_PTR_EQ(test, domain_of(b), group->default_domain);
+	crash_check_dma(crash, WORKS);
+	crash_use_new(crash, b);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->walked, 1);
+	KUNIT_EXPECT_TRUE(test, crash_release_is_pending(a));
+	crash->expect = SAFE;
+	crash_grace_over(a);
+	crash_check_dma(crash, FAULTS);
+	crash_check_end(crash);
+}
+
 /* A domain that comes later keeps off where old DMA is likely to be */
 static void test_type_changed_prefers_low(struct kunit *test)
 {
@@ -217,12 +348,15 @@ static void test_type_changed_blocked(struct kunit *test)
 }
 
 static struct kunit_case owners_cases[] = {
-	KUNIT_CASE_PARAM(test_ownership_claimed_inherited, crash_machines),
+	KUNIT_CASE_PARAM(test_device_claimed_inherited, crash_machines),
+	KUNIT_CASE_PARAM(test_group_claimed_inherited, crash_machines),
+	KUNIT_CASE_PARAM(test_attach_group_inherited, crash_machines),
 	KUNIT_CASE_PARAM(test_ownership_claimed_carrying, crash_machines),
 	KUNIT_CASE_PARAM(test_sysfs_state, crash_machines),
 	KUNIT_CASE_PARAM(test_type_identity_refused, crash_machines),
 	KUNIT_CASE_PARAM(test_type_changed_carrying, crash_machines),
 	KUNIT_CASE_PARAM(test_attach_fails, crash_machines),
+	KUNIT_CASE_PARAM(test_attach_fails_for_one, crash_machines),
 	KUNIT_CASE_PARAM(test_type_changed_prefers_low, crash_machines),
 	KUNIT_CASE_PARAM(test_type_changed_inherited, crash_machines),
 	KUNIT_CASE_PARAM(test_type_changed_blocked, crash_machines),

@@ -62,6 +62,28 @@ static void __init test_param_block(struct kunit *test)
 	crash_check_end(crash);
 }
 
+/* Nor is it what a driver insists on that the old DMA meets */
+static void __init test_param_block_wants_identity(struct kunit *test)
+{
+	static const struct kunit_iommu_config config = {
+		.def_domain_type = IOMMU_DOMAIN_IDENTITY,
+	};
+	struct crash *crash = crash_new(test, &config);
+	struct device *dev = crash_add_dev(crash, 0, 1);
+
+	set_params(test, "block", "60");
+	crash_set_entry(crash, 1, KUNIT_IOMMU_IDENTITY, 0, 0);
+	crash_add_legacy(crash, 1, 0, SZ_16M, SZ_16M, SZ_4K, PTE_R | PTE_W);
+	crash_boot(crash);
+	crash_check_dma(crash, FAULTS);
+	EXPECT_STATE(crash, dev, KDUMP_BLOCKED);
+	KUNIT_EXPECT_TRUE(test, iommu_is_dma_domain(dev->iommu_group->domain));
+	crash_bind(crash, dev);
+	crash_use_new(crash, dev);
+	crash_check_dma(crash, FAULTS);
+	crash_check_end(crash);
+}
+
 static void __init test_param_grace_never(struct kunit *test)
 {
 	struct crash *crash;
@@ -121,6 +143,7 @@ static void __init test_param_nonsense(struct kunit *test)
 
 static struct kunit_case __refdata params_cases[] = {
 	KUNIT_CASE(test_param_block),
+	KUNIT_CASE(test_param_block_wants_identity),
 	KUNIT_CASE(test_param_grace_never),
 	KUNIT_CASE(test_param_grace_zero),
 	KUNIT_CASE(test_param_nonsense),

@@ -427,12 +427,95 @@ static void test_map_old_fails(struct kunit *test)
 	crash_check_end(crash);
 }
 
+/* Registers that MSIs are written to, and that nobody has to read */
+static void remove_doorbell(void *unused)
+{
+	iommu_kdump_remove_doorbell();
+}
+
+static void test_doorbell(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = crash_one_device(test, &crash);
+	const u64 frame = NOWHERE + SZ_64K;
+
+	iommu_kdump_add_doorbell(frame + 0x40, 4);
+	KUNIT_ASSERT_EQ(test,
+			kunit_add_action_or_reset(test, remove_doorbell, NULL),
+			0);
+	crash_map(crash, OLD_RAM, 0xffd00000, frame, SZ_4K, PTE_R | PTE_W);
+	crash_add_legacy(crash, 1, 0, 0xffd00000, frame, SZ_4K, PTE_W);
+	/* Its neighbours are none */
+	crash_add_legacy(crash, 1, OLD_RAM, 0xffd01000, frame + SZ_4K, SZ_4K,
+			 PTE_W)->refused = true;
+	crash_add_legacy(crash, 1, OLD_RAM, 0xffcff000, frame - SZ_4K, SZ_4K,
+			 PTE_W)->refused = true;
+	crash_boot(crash);
+	crash->expect = SAFE;
+	crash_bind(crash, dev);
+	crash->validated = true;
+	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
+	crash_check_dma(crash, WORKS);
+	KUNIT_EXPECT_EQ(test, dev->iommu_group->kdump->stats.refused, 2);
+	crash_use_new(crash, dev);
+	crash_check_dma(crash, WORKS);
+	crash->expect = SAFE;
+	crash_grace_over(dev);
+	crash_check_dma(crash, FAULTS);
+	crash_check_end(crash);
+}
+
+/* Where software may map MSIs is no plan of anybody for what is mapped already */
+static void test_sw_msi_region(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = crash_one_device(test, &crash);
+
+	KUNIT_ASSERT_EQ(test,
+			kunit_iommu_add_resv_region(crash->iommu, 0xfff00000,
+						    SZ_1M, IOMMU_RESV_SW_MSI),
+			0);
+	crash_boot(crash);
+	crash->expect = WORKS;
+	crash_bind(crash, dev);
+	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
+	crash_check_dma(crash, WORKS);
+	crash_use_new(crash, dev);
+	KUNIT_EXPECT_EQ(test, dev->iommu_group->kdump->stats.refused, 0);
+	crash_check_end(crash);
+}
+
+/* Where hardware has MSIs there is no translation */
+static void test_msi_region(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = crash_one_device(test, &crash);
+
+	KUNIT_ASSERT_EQ(test,
+			kunit_iommu_add_resv_region(crash->iommu, 0xff600000,
+						    SZ_1M, IOMMU_RESV_MSI),
+			0);
+	crash_add_legacy(crash, 1, OLD_RAM, 0xff600000, OLD_BUFFERS, SZ_4K,
+			 PTE_R | PTE_W)->refused = true;
+	crash_boot(crash);
+	crash->expect = SAFE;
+	crash_bind(crash, dev);
+	crash->validated = true;
+	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
+	crash_check_dma(crash, WORKS);
+	KUNIT_EXPECT_EQ(test, dev->iommu_group->kdump->stats.refused, 1);
+	crash_check_end(crash);
+}
+
 static struct kunit_case refuse_cases[] = {
 	KUNIT_CASE_PARAM(test_refused_entry, crash_machines),
 	KUNIT_CASE_PARAM(test_refused_table, crash_machines),
 	KUNIT_CASE_PARAM(test_refused_loop, crash_machines),
 	KUNIT_CASE_PARAM(test_refused_fan_out, crash_machines),
 	KUNIT_CASE_PARAM(test_refused_pages, crash_machines),
+	KUNIT_CASE_PARAM(test_doorbell, crash_machines),
+	KUNIT_CASE_PARAM(test_sw_msi_region, crash_machines),
+	KUNIT_CASE_PARAM(test_msi_region, crash_machines),
 	KUNIT_CASE_PARAM(test_any_leaves, crash_machines),
 	KUNIT_CASE_PARAM(test_not_present, crash_machines),
 	KUNIT_CASE_PARAM(test_contiguous_permissions, crash_machines),

@@ -177,6 +177,62 @@ static void test_remove_inherited(struct kunit *test)
 	crash_check_end(crash);
 }
 
+/* Its domain ID is not lost, and is given to somebody else when they run short */
+static void test_remove_inherited_id(struct kunit *test)
+{
+	static const struct kunit_iommu_config config = { .max_id = 2 };
+	struct crash *crash = crash_new(test, &config);
+	struct device *dev = crash_add_dev(crash, 0, 1);
+
+	crash_translated(crash, 1, 2);
+	crash_boot(crash);
+	EXPECT_STATE(crash, dev, KDUMP_INHERITED);
+	crash->expect = SAFE;
+	kunit_iommu_remove_device(dev);
+	KUNIT_EXPECT_FALSE(test, kunit_iommu_id_in_use(crash->iommu, 1));
+	KUNIT_EXPECT_TRUE(test, kunit_iommu_id_in_use(crash->iommu, 2));
+	crash_add_dev(crash, 1, 3);
+	dev = crash_add_dev(crash, 2, 4);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->domains, 2);
+	KUNIT_EXPECT_NOT_NULL(test, dev->iommu_group);
+	crash_bind(crash, dev);
+	crash_map_new(crash, dev);
+	crash_check_new(crash);
+	crash_check_dma(crash, FAULTS);
+	crash_check_end(crash);
+}
+
+/* It comes back while nobody has touched its sibling */
+static void test_replug_inherited(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *a = crash_one_device(test, &crash), *b;
+	struct legacy *l;
+
+	crash_set_entry(crash, 2, KUNIT_IOMMU_PAGING, OLD_RAM, 7);
+	l = crash_add_legacy(crash, 2, 0, 0xfffff000, OLD_BUFFERS + SZ_16M,
+			     SZ_4K, PTE_R | PTE_W);
+	b = crash_add_dev(crash, 0, 2);
+	crash_boot(crash);
+	crash_check_dma(crash, WORKS);
+	l->refused = true;
+	crash->expect = WORKS;
+	kunit_iommu_remove_device(b);
+	crash->validated = true;
+	crash_check_dma(crash, WORKS);
+	b = crash_add_dev(crash, 0, 2);
+	EXPECT_STATE(crash, b, KDUMP_INHERITED);
+	crash_check_dma(crash, WORKS);
+	/* It has no old DMA any more, and is attached with its sibling */
+	l->reused = true;
+	crash_bind(crash, a);
+	EXPECT_STATE(crash, b, KDUMP_CARRYING);
+	crash_bind(crash, b);
+	crash_use_new(crash, b);
+	crash_check_dma(crash, WORKS);
+	crash_check_end(crash);
+}
+
 static void test_remove_carrying(struct kunit *test)
 {
 	struct crash *crash;
@@ -249,6 +305,8 @@ static struct kunit_case states_cases[] = {
 	KUNIT_CASE_PARAM(test_probe_failed_releases_nothing, crash_machines),
 	KUNIT_CASE_PARAM(test_unbind_releases, crash_machines),
 	KUNIT_CASE_PARAM(test_remove_inherited, crash_machines),
+	KUNIT_CASE_PARAM(test_remove_inherited_id, crash_machines),
+	KUNIT_CASE_PARAM(test_replug_inherited, crash_machines),
 	KUNIT_CASE_PARAM(test_remove_carrying, crash_machines),
 	KUNIT_CASE_PARAM(test_replug, crash_machines),
 	KUNIT_CASE_PARAM(test_stray_access, crash_machines),

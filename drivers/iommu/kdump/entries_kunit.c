@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Tests of the crashdump framework: entries of the crashed kernel, and their faults
+ */
+
+#include <linux/idr.h>
+#include <linux/iommu.h>
+#include <linux/iommu-kdump.h>
+#include <linux/sizes.h>
+#include <linux/workqueue.h>
+
+#include <kunit/iommu.h>
+#include <kunit/static_stub.h>
+#include <kunit/test.h>
+
+#include "../iommu-priv.h"
+#include "crash_kunit.h"
+#include "kdump.h"
+
+#define MAX_FAULTS	16
+
+static struct {
+	unsigned int nr;
+	u32 id;
+} silenced;
+
+static void silence(struct iommu_kdump_entries *entries, u32 id)
+{
+	silenced.nr++;
+	silenced.id = id;
+}
+
+static const struct iommu_kdump_entry_ops entry_ops = {
+	.silence = silence,
+};
+
+static bool active(void)
+{
+	return true;
+}
+
+static void destroy(void *data)
+{
+	iommu_kdump_entries_destroy(data);
+}
+
+static struct iommu_kdump_entries *new_entries(struct kunit *test,
+					       struct iommu_kdump_ids *ids)
+{
+	struct iommu_kdump_entries *entries =
+		kunit_kzalloc(test, sizeof(*entries), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, entries);
+	memset(&silenced, 0, sizeof(silenced));
+	iommu_kdump_entries_init(entries, &entry_ops, ids, "made-up");
+	KUNIT_ASSERT_EQ(test,
+			kunit_add_action_or_reset(test, destroy, entries), 0);
+	return entries;
+}
+
+static void test_refuse(struct kunit *test)
+{
+	struct iommu_kdump_entries *entries = new_entries(test, NULL);
+	static const struct {
+		u32 first;
+		u32 nr;
+		unsigned int ranges;
+	} refused[] = {
+		{ 0, 1, 1 },
+		{ 5, 3, 2 },
+		/* Goes on where the last one has ended */
+		{ 8, 1, 2 },
+		{ 100, 10, 3 },
+		{ 0x12345678, 0x1000, 4 },
+		{ 0xfffffff0, 15, 5 },
+		{ 0xffffffff, 1, 5 },
+		/* In no order */
+		{ 50, 1, 6 },
+	};
+	static const u32 yes[] = {
+		0, 5, 7, 8, 100, 109, 50, 0x12345678, 0x12346677, 0xfffffff0,
+		0xfffffffe, 0xffffffff,
+	};
+	static const u32 no[] = {
+		1, 4, 9, 49, 51, 99, 110, 0x12345677, 0x12346678, 0xffffffef,
+		0x7fffffff,
+	};
+	unsigned int i;
+
+	KUNIT_EXPECT_FALSE(test, iommu_kdump_entry_was_refused(entries, 0));
+	for (i = 0; i < ARRAY_SIZE(refused); i++) {
+		iommu_kdump_refuse_entries(entries, refused[i].first,
+					   refused[i].nr);
+		KUNIT_EXPECT_EQ(test, entries->nr_refused, refused[i].ranges);
+	}
+	for (i = 0; i < ARRAY_SIZE(yes); i++)
+		KUNIT_EXPECT_TRUE_MSG(test,
+				      iommu_kdump_entry_was_refused(entries,
+								    yes[i]),
+				      "%#x", yes[i]);
+	for (i = 0; i < ARRAY_SIZE(no); i++)
+		KUNIT_EXPECT_FALSE_MSG(test,
+				       iommu_kdump_entry_was_refused(entries,
+								     no[i]),
+				       "%#x", no[i]);
+	/* A refused entry is not kept */
+	KUNIT_EXPECT_FALSE(test, iommu_kdump_entry_is_old(entries, 5));
+	KUNIT_EXPECT_FALSE(test, iommu_kdump_entry_left(entries, 5));
+
+	iommu_kdump_refuse_entries(entries, 0, 0);
+	for (i = 0; i < ARRAY_SIZE(no); i++)
+		KUNIT_EXPECT_TRUE(test,
+				  iommu_kdump_entry_was_refused(entries, no[i]));
+}
+
+static void test_refuse_many(struct kunit *test)
+{
+	struct iommu_kdump_entries *entries = new_entries(test, NULL);
+	u32 id;
+
+	for (id = 0; id < 2000; id += 2)
+		iommu_kdump_refuse_entries(entries, id, 1);
+	KUNIT_EXPECT_EQ(test, entries->nr_refused, 1000);
+	for (id = 0; id < 2000; id++)
+		if (iommu_kdump_entry_was_refused(entries, id) != !(id & 1))
+			KUNIT_FAIL(test, "%u", id);
+	KUNIT_EXPECT_FALSE(test, entries->refused_all);
+}
+
+static void test_keep(struct kunit *test)
+{
+	struct iommu_kdump_entries *entries = new_entries(test, NULL);
+	static const u32 some[] = { 0, 1, 0x10000, 0x7fffffff, 0xffffffff };
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(some); i++) {
+		KUNIT_EXPECT_FALSE(test,
+				   iommu_kdump_entry_is_old(entries, some[i]));
+		KUNIT_EXPECT_EQ(test,
+				iommu_kdump_keep_entry(entries, some[i], i), 0);
+	}
+	for (i = 0; i < ARRAY_SIZE(some); i++) {
+		KUNIT_EXPECT_TRUE(test,
+				  iommu_kdump_entry_is_old(entries, some[i]));
+		KUNIT_EXPECT_FALSE(test,
+				   iommu_kdump_entry_was_left(entries, some[i]));
+		KUNIT_EXPECT_TRUE(test,
+				  iommu_kdump_entry_left(entries, some[i]));
+		/* Once only, and for ever */
+		KUNIT_EXPECT_FALSE(test,
+				   iommu_kdump_entry_left(entries, some[i]));
+		KUNIT_EXPECT_FALSE(test,
+				   iommu_kdump_entry_is_old(entries, some[i]));
+		KUNIT_EXPECT_TRUE(test,
+				  iommu_kdump_entry_was_left(entries, some[i]));
+	}
+	KUNIT_EXPECT_FALSE(test, iommu_kdump_entry_left(entries, 2));
+	KUNIT_EXPECT_FALSE(test, iommu_kdump_entry_was_left(entries, 2));
+}
+
+/* An ID is kept as long as an entry leads to it, and is never anybody else's */
+static void test_keep_ids(struct kunit *test)
+{
+	struct iommu_kdump_entries *entries;
+	struct iommu_kdump_ids ids;
+	DEFINE_IDA(ida);
+
+	iommu_kdump_ids_init(&ids, &ida, 1, 100);
+	entries = new_entries(test, &ids);
+	KUNIT_EXPECT_EQ(test, ida_alloc_range(&ida, 9, 9, GFP_KERNEL), 9);
+	KUNIT_EXPECT_EQ(test, iommu_kdump_keep_entry(entries, 1, 7), 0);
+	KUNIT_EXPECT_EQ(test, iommu_kdump_keep_entry(entries, 0xffffffff, 7), 0);
+	KUNIT_EXPECT_EQ(test, iommu_kdump_keep_entry(entries, 2, 9), -ENOSPC);
+	KUNIT_EXPECT_FALSE(test, iommu_kdump_entry_is_old(entries, 2));
+	/* The allocator does not have those */
+	KUNIT_EXPECT_EQ(test, iommu_kdump_keep_entry(entries, 3, 0), 0);
+	KUNIT_EXPECT_EQ(test, iommu_kdump_keep_entry(entries, 4, 101), 0);
+	KUNIT_EXPECT_EQ(test, iommu_kdump_keep_entry(entries, 5, U32_MAX), 0);
+	KUNIT_EXPECT_FALSE(test, ida_exists(&ida, 0));
+	KUNIT_EXPECT_FALSE(test, ida_exists(&ida, 101));
+
+	KUNIT_EXPECT_TRUE(test, iommu_kdump_entry_left(entries, 1));
+	KUNIT_EXPECT_FALSE(test, iommu_kdump_free_ids(&ids));
+	KUNIT_EXPECT_TRUE(test, ida_exists(&ida, 7));
+	KUNIT_EXPECT_FALSE(test, iommu_kdump_entry_left(entries, 1));
+	KUNIT_EXPECT_FALSE(test, iommu_kdump_free_ids(&ids));
+	KUNIT_EXPECT_TRUE(test, iommu_kdump_entry_left(entries, 0xffffffff));
+	KUNIT_EXPECT_TRUE(test, iommu_kdump_free_ids(&ids));
+	KUNIT_EXPECT_FALSE(test, ida_exists(&ida, 7));
+	KUNIT_EXPECT_FALSE(test, iommu_kdump_free_ids(&ids));
+	KUNIT_EXPECT_TRUE(test, iommu_kdump_entry_left(entries, 4));
+	KUNIT_EXPECT_FALSE(test, iommu_kdump_free_ids(&ids));
+	iommu_kdump_ids_destroy(&ids);
+	ida_free(&ida, 9);
+	KUNIT_EXPECT_TRUE(test, ida_is_empty(&ida));
+	ida_destroy(&ida);
+}
+
+/* How many of so many faults are in the log? */
+static unsigned int logged(struct iommu_kdump_entries *entries, u32 id,
+			   unsigned int nr)
+{
+	unsigned int n = 0;
+
+	while (nr--)
+		n += !iommu_kdump_fault(entries, id);
+	flush_work(&entries->silence_work);
+	return n;
+}
+
+static void test_fault(struct kunit *test)
+{
+	struct iommu_kdump_entries *entries = new_entries(test, NULL);
+
+	kunit_activate_static_stub(test, iommu_kdump_active, active);
+	KUNIT_EXPECT_EQ(test, logged(entries, 5, MAX_FAULTS - 1),
+			MAX_FAULTS - 1);
+	KUNIT_EXPECT_EQ(test, silenced.nr, 0);
+	KUNIT_EXPECT_EQ(test, logged(entries, 5, 1), 1);
+	KUNIT_EXPECT_EQ(test, silenced.nr, 1);
+	KUNIT_EXPECT_EQ(test, silenced.id, 5);
+
+	/* It does not listen: not in the log, but it is told again */
+	KUNIT_EXPECT_EQ(test, logged(entries, 5, MAX_FAULTS - 1), 0);
+	KUNIT_EXPECT_EQ(test, silenced.nr, 1);
+	KUNIT_EXPECT_EQ(test, logged(entries, 5, 1), 0);
+	KUNIT_EXPECT_EQ(test, silenced.nr, 2);
+	KUNIT_EXPECT_EQ(test, logged(entries, 5, 4 * 65536), 0);
+
+	/* Others are counted by themselves, also where no entry can be */
+	silenced.nr = 0;
+	KUNIT_EXPECT_EQ(test, logged(entries, 0xffffffff, 2 * MAX_FAULTS - 1),
+			MAX_FAULTS);
+	KUNIT_EXPECT_EQ(test, silenced.nr, 1);
+	KUNIT_EXPECT_EQ(test, silenced.id, 0xffffffff);
+	KUNIT_EXPECT_EQ(test, logged(entries, 0, 2), 2);
+	KUNIT_EXPECT_FALSE(test, iommu_kdump_entry_is_old(entries, 5));
+}
+
+/* When the old entry is gone, what faults is the crash kernel's own */
+static void test_fault_after_old(struct kunit *test)
+{
+	struct iommu_kdump_entries *entries = new_entries(test, NULL);
+
+	kunit_activate_static_stub(test, iommu_kdump_active, active);
+	KUNIT_EXPECT_EQ(test, iommu_kdump_keep_entry(entries, 5, 1), 0);
+	KUNIT_EXPECT_EQ(test, logged(entries, 5, MAX_FAULTS + 1), MAX_FAULTS);
+	KUNIT_EXPECT_TRUE(test, iommu_kdump_entry_is_old(entries, 5));
+	KUNIT_EXPECT_TRUE(test, iommu_kdump_entry_left(entries, 5));
+	KUNIT_EXPECT_EQ(test, logged(entries, 5, MAX_FAULTS + 1), MAX_FAULTS);
+	KUNIT_EXPECT_EQ(test, silenced.nr, 2);
+}
+
+/* G9: a kernel that is no crash kernel logs all, and remembers nothing */
+static void test_fault_no_crash(struct kunit *test)
+{
+	struct iommu_kdump_entries *entries = new_entries(test, NULL);
+
+	KUNIT_EXPECT_EQ(test, logged(entries, 5, 100), 100);
+	KUNIT_EXPECT_EQ(test, silenced.nr, 0);
+	KUNIT_EXPECT_TRUE(test, xa_empty(&entries->xa));
+}
+
+/* All the way from hardware, and back */
+static void test_fault_silenced(struct kunit *test)
+{
+	static const struct kunit_iommu_config config = {
+		.report_faults = true,
+	};
+	struct crash *crash = crash_new(test, &config);
+	struct device *dev = crash_add_dev(crash, 0, 1);
+	const struct kunit_iommu_stats *stats;
+	struct iommu_kdump_entries *entries;
+	struct kunit_iommu_entry entry;
+	phys_addr_t phys;
+	unsigned int i;
+
+	crash_set_entry(crash, 1, KUNIT_IOMMU_NESTED, OLD_RAM, 7);
+	crash_boot(crash);
+	stats = kunit_iommu_get_stats(crash->iommu);
+	entries = dev->iommu->iommu_dev->kdump;
+	for (i = 0; i < 100; i++)
+		kunit_iommu_dev_dma(dev, SZ_1M, true, &phys);
+	KUNIT_EXPECT_EQ(test, stats->faults_logged, MAX_FAULTS);
+	flush_work(&entries->silence_work);
+	kunit_iommu_get_entry(crash->iommu, 1, &entry);
+	KUNIT_EXPECT_TRUE(test, entry.silent);
+	i = stats->faults;
+	kunit_iommu_dev_dma(dev, SZ_1M, true, &phys);
+	KUNIT_EXPECT_EQ(test, stats->faults, i);
+
+	/* No device is there, nor an entry */
+	for (i = 0; i < 100; i++)
+		kunit_iommu_dma(crash->iommu, 0xffffffff, SZ_1M, true, &phys);
+	flush_work(&entries->silence_work);
+	KUNIT_EXPECT_EQ(test, stats->faults_logged, 2 * MAX_FAULTS);
+	crash_bind(crash, dev);
+	crash_use_new(crash, dev);
+	crash_check_end(crash);
+}
+
+static struct kunit_case entries_cases[] = {
+	KUNIT_CASE(test_refuse),
+	KUNIT_CASE(test_refuse_many),
+	KUNIT_CASE(test_keep),
+	KUNIT_CASE(test_keep_ids),
+	KUNIT_CASE(test_fault),
+	KUNIT_CASE(test_fault_after_old),
+	KUNIT_CASE(test_fault_no_crash),
+	KUNIT_CASE_PARAM(test_fault_silenced, crash_machines),
+	{}
+};
+
+static struct kunit_suite entries_suite = {
+	.name = "iommu_kdump_entries",
+	.test_cases = entries_cases,
+};
+
+kunit_test_suite(entries_suite);
