@@ -400,11 +400,14 @@ static void test_grow_claimed(struct kunit *test)
 	crash->validated = true;
 	crash_check_dma(crash, WORKS);
 	refuse(crash, 2, true);
+	crash->validated = false;
 	b = crash_add_dev(crash, 0, 2);
 	crash_check_dma(crash, FAULTS);
+	crash->validated = true;
 	KUNIT_EXPECT_PTR_EQ(test, group->domain, group->blocking_domain);
 	iommu_group_release_dma_owner(group);
 	EXPECT_STATE(crash, b, KDUMP_RELEASED);
+	crash_check_dma(crash, FAULTS);
 	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->walked, 0);
 	crash_bind(crash, b);
 	crash_use_new(crash, b);

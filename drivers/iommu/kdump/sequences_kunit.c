@@ -84,6 +84,10 @@ struct seq_dev {
 	bool bound;
 	bool quiet;
 	bool resetting;
+	/* No bus master: has no DMA in flight until a driver comes */
+	bool idle;
+	/* Nothing is attached, and its old entry is gone */
+	bool blocked;
 };
 
 /* What a test is about */
@@ -108,7 +112,6 @@ struct seq {
 	bool claimed;
 	/* Part of it has been given up */
 	bool degraded;
-	bool broken;
 	const char *error;
 };
 
@@ -177,7 +180,7 @@ static void seq_rule_release(struct seq *s)
 	for (i = 0; i < s->nr_devs; i++) {
 		struct seq_dev *d = &s->devs[i];
 
-		if (!d->dev || !d->old || d->quiet)
+		if (!d->dev || !d->old || d->quiet || d->idle)
 			continue;
 		if (!d->bound)
 			return;
@@ -188,12 +191,41 @@ static void seq_rule_release(struct seq *s)
 		s->state = KDUMP_RELEASED;
 }
 
-static void seq_rule_take_over(struct seq *s)
+/* @d: whose driver is about to probe, or NULL */
+static void seq_rule_take_over(struct seq *s, struct seq_dev *d)
 {
-	if (s->state == KDUMP_INHERITED)
-		s->state = s->crash->no_tables || s->crash->map_fails ?
-			   KDUMP_BLOCKED : KDUMP_CARRYING;
+	bool dma = false;
+	unsigned int i;
+
+	if (d)
+		d->blocked = false;
+	if (s->state == KDUMP_INHERITED) {
+		if (d)
+			d->idle = false;
+		for (i = 0; i < s->nr_devs; i++) {
+			dma |= s->devs[i].dev && !s->devs[i].idle;
+			s->devs[i].blocked = false;
+		}
+		if (!dma)
+			s->state = KDUMP_RELEASED;
+		else if (s->crash->no_tables || s->crash->map_fails)
+			s->state = KDUMP_BLOCKED;
+		else
+			s->state = KDUMP_CARRYING;
+	}
 	seq_rule_release(s);
+}
+
+/* The whole group is attached to something else */
+static void seq_rule_attached(struct seq *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->nr_devs; i++)
+		s->devs[i].blocked = false;
+	if (s->state == KDUMP_INHERITED || s->state == KDUMP_CARRYING)
+		s->state = KDUMP_RELEASED;
+	s->pending = false;
 }
 
 static void seq_rule_unbound(struct seq *s, struct seq_dev *d)
@@ -222,7 +254,7 @@ static bool seq_possible(struct seq *s, enum seq_kind kind, struct seq_dev *d)
 	case SEQ_ADD:
 		return !d->dev && !s->claimed;
 	case SEQ_MAP:
-		return d->dev && d->bound && !d->mapped && !s->broken;
+		return d->dev && d->bound && !d->mapped;
 	case SEQ_UNMAP:
 		return d->dev && d->mapped;
 	case SEQ_RESET_PREPARE:
@@ -259,23 +291,20 @@ static void seq_rule(struct seq *s, enum seq_kind kind, struct seq_dev *d,
 {
 	switch (kind) {
 	case SEQ_BIND:
-		seq_rule_take_over(s);
+		seq_rule_take_over(s, d);
 		d->bound = true;
 		seq_rule_release(s);
 		break;
 	case SEQ_ATTACH_FAILS:
-		s->degraded = true;
-		s->broken = true;
-		fallthrough;
+		seq_rule_take_over(s, d);
+		d->blocked = true;
+		break;
 	case SEQ_BIND_FAILS:
-		seq_rule_take_over(s);
+		seq_rule_take_over(s, d);
 		break;
 	case SEQ_RESET_PREPARE:
-		seq_rule_take_over(s);
+		seq_rule_take_over(s, NULL);
 		d->resetting = true;
-		/* Which tries once more to attach the group, if that has failed */
-		if (!s->claimed)
-			s->broken = false;
 		break;
 	case SEQ_UNBIND:
 		seq_rule_unbound(s, d);
@@ -285,28 +314,31 @@ static void seq_rule(struct seq *s, enum seq_kind kind, struct seq_dev *d,
 			seq_rule_unbound(s, d);
 		d->bound = false;
 		d->old = false;
+		d->blocked = false;
 		seq_rule_release(s);
 		if (group_gone) {
 			s->state = KDUMP_NONE;
 			s->pending = false;
 			s->degraded = false;
-			s->broken = false;
 		}
 		break;
 	case SEQ_ADD:
+		/* What its siblings carry may be what it uses */
+		d->old = true;
 		d->quiet = false;
-		if (seq_any(s))
-			seq_rule_take_over(s);
-		else
+		d->idle = false;
+		/* A sibling may have the same entry */
+		d->blocked = s->state == KDUMP_INHERITED && !s->aliased;
+		if (!seq_any(s))
 			s->crash->forgotten = true;
 		break;
 	case SEQ_RESET_DONE:
 		d->quiet = true;
-		d->resetting = false;
-		seq_rule_release(s);
-		break;
+		fallthrough;
 	case SEQ_RESET_FAILS:
 		d->resetting = false;
+		d->blocked = false;
+		seq_rule_release(s);
 		break;
 	case SEQ_NO_TABLES:
 		s->crash->no_tables = true;
@@ -321,23 +353,16 @@ static void seq_rule(struct seq *s, enum seq_kind kind, struct seq_dev *d,
 		}
 		break;
 	case SEQ_CLAIM:
-		seq_rule_take_over(s);
-		if (s->state == KDUMP_CARRYING)
-			s->state = KDUMP_RELEASED;
-		s->pending = false;
+		seq_rule_attached(s);
 		s->claimed = true;
 		break;
 	case SEQ_RETURN:
 		s->claimed = false;
-		s->broken = false;
 		break;
 	case SEQ_TYPE:
-		if (s->state == KDUMP_CARRYING) {
-			s->state = KDUMP_RELEASED;
-			s->pending = false;
-		}
+		/* Old tables stay in use */
 		if (s->state != KDUMP_INHERITED)
-			s->broken = false;
+			seq_rule_attached(s);
 		break;
 	case SEQ_IOVA_PRESSURE:
 		s->degraded = true;
@@ -360,7 +385,7 @@ static enum expect seq_expect(struct seq *s)
 	}
 }
 
-/* Requester IDs without a device, or whose devices are being reset, are blocked */
+/* Requester IDs without a device, or whose devices could not be attached, are blocked */
 static void seq_mark_gone(struct seq *s, const struct seq_dev *leaving)
 {
 	struct crash *crash = s->crash;
@@ -371,6 +396,7 @@ static void seq_mark_gone(struct seq *s, const struct seq_dev *leaving)
 		for (j = 0; j < s->nr_devs; j++)
 			if (s->devs[j].dev && &s->devs[j] != leaving &&
 			    !s->devs[j].resetting &&
+			    (s->aliased || !s->devs[j].blocked) &&
 			    seq_rid(s, &s->devs[j]) == crash->legacy[i].rid)
 				crash->legacy[i].refused = false;
 	}
@@ -416,10 +442,10 @@ static void seq_do(struct seq *s, enum seq_kind kind, struct seq_dev *d)
 			s->error = "bind did not get to the probe";
 		break;
 	case SEQ_ATTACH_FAILS:
-		kunit_iommu_fail_attach(s->crash->iommu, 1);
-		if (!kunit_iommu_bind(d->dev, NULL))
+		kunit_iommu_fail_device(d->dev, true);
+		if (kunit_iommu_bind(d->dev, NULL) != -EBUSY)
 			s->error = "bind worked without a domain";
-		kunit_iommu_fail_attach(s->crash->iommu, 0);
+		kunit_iommu_fail_device(d->dev, false);
 		break;
 	case SEQ_UNBIND:
 		seq_unmap(d);
@@ -493,7 +519,7 @@ static void seq_check_entries(struct seq *s)
 		if (entry.mode == KUNIT_IOMMU_IDENTITY)
 			s->error = "DMA is not translated";
 		/* G6 */
-		if (old != inherited)
+		if (old != inherited && !d->blocked)
 			s->error = old ? "the old tables are still used" :
 					 "the old tables are not used any more";
 		/* G4: what is cached under the old ID is not the new domain's */
@@ -531,7 +557,7 @@ static void seq_check(struct seq *s)
 	for (i = 0; i < s->nr_devs; i++) {
 		struct seq_dev *d = &s->devs[i];
 
-		if (!d->mapped || s->broken || seq_any_resetting(s))
+		if (!d->mapped || seq_any_resetting(s))
 			continue;
 		if (kunit_iommu_dev_dma(d->dev, d->iova, true, &phys) ||
 		    phys != virt_to_phys(s->buf))
@@ -558,7 +584,6 @@ static void seq_boot(struct seq *s, const struct seq_setup *setup)
 	s->pending = false;
 	s->claimed = false;
 	s->degraded = false;
-	s->broken = false;
 	s->error = NULL;
 	crash->forgotten = false;
 	crash->no_tables = false;
@@ -575,7 +600,7 @@ static void seq_boot(struct seq *s, const struct seq_setup *setup)
 		s->devs[i].old = true;
 		if (setup->idle && i == s->nr_devs - 1) {
 			crash_set_command(s->devs[i].dev, 0);
-			s->devs[i].quiet = true;
+			s->devs[i].idle = true;
 		}
 		if (i && s->aliased)
 			continue;
@@ -653,15 +678,14 @@ static void seq_step(struct seq *s, unsigned int event)
 		d->dev = dev;
 	}
 	seq_rule(s, kind, d, gone);
-	if (kind == SEQ_REMOVE || kind == SEQ_RESET_PREPARE)
+	if (kind == SEQ_REMOVE || kind == SEQ_RESET_PREPARE ||
+	    kind == SEQ_ATTACH_FAILS)
 		seq_mark_gone(s, kind == SEQ_REMOVE ? d : NULL);
 	/* If it works before and after, it works at all times between */
 	s->crash->expect = before == WORKS && seq_expect(s) == WORKS ?
 			   WORKS : SAFE;
 	seq_do(s, kind, d);
-	if (kind == SEQ_ADD || kind == SEQ_RESET_DONE ||
-	    kind == SEQ_RESET_FAILS)
-		seq_mark_gone(s, NULL);
+	seq_mark_gone(s, NULL);
 	if (!s->error)
 		seq_check(s);
 }
