@@ -57,10 +57,14 @@ static void silence_work_fn(struct work_struct *work)
 		xa_lock_irq(&entries->xa);
 		__xa_clear_mark(&entries->xa, id, TO_SILENCE);
 		before = entry->silent;
-		entry->silent = true;
 		xa_unlock_irq(&entries->xa);
 
 		entries->ops->silence(entries, id);
+
+		/* Also if the driver has replaced an old entry to that end */
+		xa_lock_irq(&entries->xa);
+		entry->silent = true;
+		xa_unlock_irq(&entries->xa);
 		if (!before)
 			pr_warn("%s: %#lx keeps faulting: its faults are not reported any more\n",
 				entries->name, id);
