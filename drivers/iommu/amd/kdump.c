@@ -16,11 +16,9 @@
 
 #include <linux/bitfield.h>
 #include <linux/generic_pt/iommu.h>
-#include <linux/idr.h>
 #include <linux/io.h>
 #include <linux/iommu-kdump.h>
 #include <linux/pci.h>
-#include <linux/slab.h>
 
 #include "amd_iommu.h"
 #include "../iommu-pages.h"
@@ -30,17 +28,10 @@
 #define DTE_DATA2_RSVD		GENMASK_ULL(53, 52)
 #define DTE_MODE_RSVD		7
 #define DTE_GLX_RSVD		3
-#define DTE_PASS_THROUGH	(DTE_FLAG_V | DTE_FLAG_TV | DTE_FLAG_IR | \
-				 DTE_FLAG_IW)
+#define DTE_PASS_THROUGH	(DTE_FLAG_V | DTE_FLAG_TV | DTE_FLAG_IR | DTE_FLAG_IW)
 
 #define ENTRIES_PER_PAGE	(SZ_4K / sizeof(struct dev_table_entry))
 #define GCR3_RSVD		(GENMASK_ULL(11, 1) | GENMASK_ULL(63, 52))
-
-/* Page table formats, for struct iommu_kdump_tables */
-enum {
-	OLD_HOST,
-	OLD_GUEST,
-};
 
 struct iommu_kdump_ids amd_iommu_kdump_dids;
 
@@ -117,9 +108,8 @@ static int decode_guest(const struct dev_table_entry *dte, bool own,
 	if (!old_page(tables->root))
 		return -EUCLEAN;
 	tables->type = IOMMU_KDUMP_PAGING;
-	tables->format = OLD_GUEST;
-	tables->levels = level == GUEST_PGTABLE_5_LEVEL ? PAGE_MODE_5_LEVEL :
-							  PAGE_MODE_4_LEVEL;
+	tables->format = PD_MODE_V2;
+	tables->levels = PAGE_MODE_4_LEVEL + level;
 	return 0;
 }
 
@@ -139,7 +129,7 @@ static int decode_host(const struct dev_table_entry *dte,
 	    !old_page(tables->root))
 		return -EUCLEAN;
 	tables->type = IOMMU_KDUMP_PAGING;
-	tables->format = OLD_HOST;
+	tables->format = PD_MODE_V1;
 	tables->levels = mode;
 	return 0;
 }
@@ -242,65 +232,14 @@ bool amd_iommu_kdump_event(struct amd_iommu *iommu, u16 devid, int type)
 	if (!iommu->iommu.kdump || !iommu_kdump_fault(&iommu->kdump, devid))
 		return false;
 
-	switch (type) {
-	case EVENT_TYPE_ILL_DEV:
-	case EVENT_TYPE_DEV_TAB_ERR:
-	case EVENT_TYPE_PAGE_TAB_ERR:
-	case EVENT_TYPE_INV_DEV_REQ:
-	case EVENT_TYPE_INV_PPR_REQ:
-		if (devid > iommu->pci_seg->last_bdf)
-			break;
+	/* Some events of the IOMMU itself have 0 there, which is the host bridge */
+	if (type != EVENT_TYPE_IO_FAULT && devid &&
+	    devid <= iommu->pci_seg->last_bdf) {
 		dev_data = find_dev_data(iommu, devid);
 		if (dev_data)
 			dev_data->noisy = true;
 	}
 	return true;
-}
-
-/**
- * amd_iommu_inherit_tables() - &iommu_ops.inherit_tables
- * @dev: device that joins a group
- * @devid: requester ID of it whose entry is the crashed kernel's
- * @tables: filled in with what the entry leads to
- *
- * Return: see &iommu_ops.inherit_tables.
- */
-int amd_iommu_inherit_tables(struct device *dev, u32 devid,
-			     struct iommu_kdump_tables *tables)
-{
-	struct amd_iommu *iommu = get_amd_iommu_from_dev(dev);
-	u64 gcr3;
-
-	return decode(&get_dev_table(iommu)[devid], true, tables, &gcr3);
-}
-
-/**
- * amd_iommu_reserve_old_iova() - &iommu_ops.reserve_old_iova
- * @dev: one of the devices that use the table
- * @tables: what amd_iommu_inherit_tables() has filled in
- * @report: takes the mappings
- *
- * As PASID 0 a guest page table is not sign extended: all bits that its levels
- * decode count from 0.
- *
- * Return: see &iommu_ops.reserve_old_iova.
- */
-int amd_iommu_reserve_old_iova(struct device *dev,
-			       const struct iommu_kdump_tables *tables,
-			       struct iommu_kdump_report *report)
-{
-	struct pt_iommu_foreign foreign = {
-		.root = tables->root,
-		.levels = tables->levels,
-		.max_oasz_lg2 = boot_cpu_data.x86_phys_bits,
-	};
-
-	if (tables->format == OLD_GUEST) {
-		foreign.features = BIT(PT_FEAT_X86_64_AMD_ENCRYPT_TABLES);
-		return pt_iommu_x86_64_walk_foreign(&foreign, report);
-	}
-	foreign.features = BIT(PT_FEAT_AMDV1_ENCRYPT_TABLES);
-	return pt_iommu_amdv1_walk_foreign(&foreign, report);
 }
 
 /* &iommu_kdump_entry_ops.own_id: the alias that firmware gives, on any bus */
@@ -478,9 +417,9 @@ static void __init take_over_table(struct amd_iommu *iommu)
 	u64 phys = __sme_clr(base) & PM_ADDR_MASK;
 	u32 nr = min_t(u32, pci_seg->last_bdf + 1,
 		       ((base & DEV_TABLE_SIZE_MASK) + 1) * ENTRIES_PER_PAGE);
-	const struct dev_table_entry *old = NULL;
+	const struct dev_table_entry *page;
 	unsigned int kept = 0, refused = 0;
-	u32 devid;
+	u32 first, devid;
 	bool irqs;
 	int ret;
 
@@ -488,26 +427,25 @@ static void __init take_over_table(struct amd_iommu *iommu)
 	irqs = amd_iommu_irq_remap && !!(control & BIT_ULL(CONTROL_GA_EN)) ==
 				      !!AMD_IOMMU_GUEST_IR_GA(amd_iommu_guest_ir);
 
-	for (devid = 0; devid < nr; devid++) {
-		if (!(devid % ENTRIES_PER_PAGE)) {
-			if (!IS_ERR_OR_NULL(old))
-				iommu_kdump_unmap_old(old);
-			old = iommu_kdump_map_old(phys + devid * sizeof(*old));
+	for (first = 0; first < nr; first += ENTRIES_PER_PAGE) {
+		page = iommu_kdump_map_old(phys + first * sizeof(*page));
+		for (devid = first; devid < min(first + ENTRIES_PER_PAGE, nr);
+		     devid++) {
+			if (iommu_of(pci_seg, devid) != iommu)
+				continue;
+			ret = PTR_ERR_OR_ZERO(page) ?:
+			      take_over_entry(iommu, devid, &page[devid - first],
+					      irqs);
+			if (ret < 0) {
+				iommu_kdump_refuse_entries(&iommu->kdump, devid, 1);
+				refused++;
+			} else {
+				kept += ret;
+			}
 		}
-		if (iommu_of(pci_seg, devid) != iommu)
-			continue;
-		ret = PTR_ERR_OR_ZERO(old) ?:
-		      take_over_entry(iommu, devid,
-				      &old[devid % ENTRIES_PER_PAGE], irqs);
-		if (ret < 0) {
-			iommu_kdump_refuse_entries(&iommu->kdump, devid, 1);
-			refused++;
-		} else {
-			kept += ret;
-		}
+		if (!IS_ERR(page))
+			iommu_kdump_unmap_old(page);
 	}
-	if (!IS_ERR_OR_NULL(old))
-		iommu_kdump_unmap_old(old);
 
 	pr_info("IOMMU%d: %u requester IDs inherited, %u refused and blocked\n",
 		iommu->index, kept, refused);
@@ -556,9 +494,7 @@ void __init amd_iommu_kdump_take_over(struct amd_iommu_pci_seg *pci_seg)
 		if (iommu->pci_seg != pci_seg)
 			continue;
 		iommu_kdump_entries_init(&iommu->kdump, &entry_ops,
-					 &amd_iommu_kdump_dids,
-					 kasprintf(GFP_KERNEL, "AMD-Vi: IOMMU%d",
-						   iommu->index) ?: "AMD-Vi");
+					 &amd_iommu_kdump_dids, "AMD-Vi");
 		iommu->iommu.kdump = &iommu->kdump;
 		if (!iommu_kdump_enabled()) {
 			iommu_kdump_refuse_entries(&iommu->kdump, 0, 0);
@@ -598,6 +534,52 @@ void __init amd_iommu_kdump_end_pass_through(void)
 		}
 		iommu->kdump.not_live = false;
 	}
+}
+
+/**
+ * amd_iommu_inherit_tables() - &iommu_ops.inherit_tables
+ * @dev: device that joins a group
+ * @devid: requester ID of it whose entry is the crashed kernel's
+ * @tables: filled in with what the entry leads to
+ *
+ * Return: see &iommu_ops.inherit_tables.
+ */
+int amd_iommu_inherit_tables(struct device *dev, u32 devid,
+			     struct iommu_kdump_tables *tables)
+{
+	struct amd_iommu *iommu = get_amd_iommu_from_dev(dev);
+	u64 gcr3;
+
+	return decode(&get_dev_table(iommu)[devid], true, tables, &gcr3);
+}
+
+/**
+ * amd_iommu_reserve_old_iova() - &iommu_ops.reserve_old_iova
+ * @dev: one of the devices that use the table
+ * @tables: what amd_iommu_inherit_tables() has filled in
+ * @report: takes the mappings
+ *
+ * As PASID 0 a guest page table is not sign extended: all bits that its levels
+ * decode count from 0.
+ *
+ * Return: see &iommu_ops.reserve_old_iova.
+ */
+int amd_iommu_reserve_old_iova(struct device *dev,
+			       const struct iommu_kdump_tables *tables,
+			       struct iommu_kdump_report *report)
+{
+	struct pt_iommu_foreign foreign = {
+		.root = tables->root,
+		.levels = tables->levels,
+		.max_oasz_lg2 = boot_cpu_data.x86_phys_bits,
+	};
+
+	if (tables->format == PD_MODE_V2) {
+		foreign.features = BIT(PT_FEAT_X86_64_AMD_ENCRYPT_TABLES);
+		return pt_iommu_x86_64_walk_foreign(&foreign, report);
+	}
+	foreign.features = BIT(PT_FEAT_AMDV1_ENCRYPT_TABLES);
+	return pt_iommu_amdv1_walk_foreign(&foreign, report);
 }
 
 #ifdef CONFIG_IOMMU_KDUMP_KUNIT_TEST

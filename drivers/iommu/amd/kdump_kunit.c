@@ -36,7 +36,7 @@ enum {
 
 #define DEVICES		256
 /* No machine has so many */
-#define SEGMENT		0xfff0
+#define SEGMENT		0x7ff0
 
 /* Guest translation with GLX up to 2, 5 levels; 6 levels of host tables */
 #define TEST_FEATURES	(BIT_ULL(4) | 2ULL << 10 | 1ULL << 12 | 2ULL << 14)
@@ -206,6 +206,19 @@ static struct verdict spec_lookup(const u64 *dte)
 	return v;
 }
 
+/* Section 2.2.5.2: a virtual APIC must be in the crashed kernel's memory */
+static bool spec_irtes(u64 table, unsigned int nr)
+{
+	const u64 *irte = crashed.mem[0] + (table - OLD_RAM) / sizeof(u64);
+
+	for (; nr--; irte += 2) {
+		if ((irte[0] & 0x81) == 0x81 &&
+		    !spec_table(irte[1] & GENMASK_ULL(51, 12)))
+			return false;
+	}
+	return true;
+}
+
 /* Section 2.2.5: what goes on with interrupts, whatever becomes of DMA */
 static u64 spec_interrupts(const u64 *dte, u64 before)
 {
@@ -215,7 +228,8 @@ static u64 spec_interrupts(const u64 *dte, u64 before)
 	if (bits(dte, 2, 0, 0) && bits(dte, 2, 60, 61) == 2) {
 		/* 2048 entries at most, of 16 bytes at most */
 		if (len > 11 || table < OLD_RAM ||
-		    table + (16ULL << len) > OLD(OLD_PAGES))
+		    table + (16ULL << len) > OLD(OLD_PAGES) ||
+		    !spec_irtes(table, 1 << len))
 			return before & mask;
 	}
 	return dte[2] & mask;
@@ -363,7 +377,8 @@ static const char *judge(unsigned int devid)
 		return "has another domain ID";
 	if (tables.type != IOMMU_KDUMP_PAGING || tables.root != v.root ||
 	    tables.levels != v.levels ||
-	    tables.format != (v.outcome == GUEST_TABLE ? OLD_GUEST : OLD_HOST))
+	    tables.format != (v.outcome == GUEST_TABLE ? PD_MODE_V2 :
+							 PD_MODE_V1))
 		return "has another page table";
 	return NULL;
 }
