@@ -18,11 +18,18 @@
 #include "kdump.h"
 #include "targets.h"
 
-/* A device whose group uses its domain already, with tables of its own */
-static struct device *add_late(struct crash *crash, u64 root)
+/* A device that hardware knows from the start, and the crash kernel not yet */
+static u64 hidden_device(struct crash *crash)
 {
-	memcpy(crash->snapshot, crash->tables, OLD_TABLES * PAGE_SIZE);
+	u64 root = crash_new_table(crash);
+
 	crash_set_entry(crash, 2, KUNIT_IOMMU_PAGING, root, 9);
+	return root;
+}
+
+/* Now its group uses its domain */
+static struct device *add_late(struct crash *crash)
+{
 	return crash_add_dev(crash, 0, 2);
 }
 
@@ -31,11 +38,8 @@ static void test_late_table(struct kunit *test)
 {
 	struct crash *crash;
 	struct device *a = crash_one_device(test, &crash), *b;
-	u64 root = crash_new_table(crash);
+	u64 root = hidden_device(crash);
 
-	crash_boot(crash);
-	crash_bind(crash, a);
-	crash_use_new(crash, a);
 	crash_add_legacy(crash, 2, root, 0xfffff000, OLD_BUFFERS + SZ_16M,
 			 SZ_4K, PTE_R | PTE_W);
 	crash_add_legacy(crash, 2, root, 0xfe000000, OLD_BUFFERS + SZ_64M,
@@ -43,7 +47,10 @@ static void test_late_table(struct kunit *test)
 	/* One run, of which two pages are there already */
 	crash_add_legacy(crash, 2, root, 0xffedf000,
 			 OLD_BUFFERS + SZ_16M + SZ_128K - SZ_4K, SZ_16K, PTE_W);
-	b = add_late(crash, root);
+	crash_boot(crash);
+	crash_bind(crash, a);
+	crash_use_new(crash, a);
+	b = add_late(crash);
 	EXPECT_STATE(crash, b, KDUMP_CARRYING);
 	crash_check_dma(crash, WORKS);
 	crash_check_new(crash);
@@ -68,11 +75,10 @@ static void test_late_same_table(struct kunit *test)
 	struct crash *crash;
 	struct device *a = crash_one_device(test, &crash), *b;
 
+	crash_set_entry(crash, 2, KUNIT_IOMMU_PAGING, OLD_RAM, 7);
 	crash_boot(crash);
 	crash_bind(crash, a);
-	memcpy(crash->snapshot, crash->tables, OLD_TABLES * PAGE_SIZE);
-	crash_set_entry(crash, 2, KUNIT_IOMMU_PAGING, OLD_RAM, 7);
-	b = crash_add_dev(crash, 0, 2);
+	b = add_late(crash);
 	EXPECT_STATE(crash, b, KDUMP_CARRYING);
 	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->walked, 1);
 	crash_check_dma(crash, WORKS);
@@ -85,13 +91,13 @@ static void test_late_after_release(struct kunit *test)
 	struct crash *crash;
 	struct device *a = crash_one_device(test, &crash), *b;
 
+	crash_set_entry(crash, 2, KUNIT_IOMMU_PAGING, OLD_RAM, 7);
 	crash_boot(crash);
 	crash_bind(crash, a);
 	crash->expect = SAFE;
 	crash_grace_over(a);
 	EXPECT_STATE(crash, a, KDUMP_RELEASED);
-	crash_set_entry(crash, 2, KUNIT_IOMMU_PAGING, OLD_RAM, 7);
-	b = crash_add_dev(crash, 0, 2);
+	b = add_late(crash);
 	EXPECT_STATE(crash, b, KDUMP_CARRYING);
 	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->walked, 3);
 	crash_check_dma(crash, WORKS);
@@ -107,20 +113,20 @@ static void test_late_contradiction(struct kunit *test)
 {
 	struct crash *crash;
 	struct device *a = crash_one_device(test, &crash), *b;
-	u64 root = crash_new_table(crash);
+	u64 root = hidden_device(crash);
 	struct legacy *l[2];
 
-	crash_boot(crash);
-	crash_bind(crash, a);
 	l[0] = crash_add_legacy(crash, 2, root, 0xfe000000,
 				OLD_BUFFERS + SZ_64M, SZ_2M, PTE_R);
 	l[1] = crash_add_legacy(crash, 2, root, 0xfffe0000,
 				OLD_BUFFERS + SZ_128M, SZ_4K, PTE_R | PTE_W);
 	crash_map(crash, root, 0xfffff000, OLD_BUFFERS + SZ_128M, SZ_4K,
 		  PTE_R | PTE_W);
-	b = add_late(crash, root);
+	crash_boot(crash);
+	crash_bind(crash, a);
 	l[0]->refused = true;
 	l[1]->refused = true;
+	b = add_late(crash);
 	crash->validated = true;
 	crash_check_dma(crash, WORKS);
 	EXPECT_STATE(crash, b, KDUMP_CARRYING);
@@ -135,18 +141,19 @@ static void test_late_iova_in_use(struct kunit *test)
 {
 	struct crash *crash = crash_new(test, NULL);
 	struct device *a = crash_add_dev(crash, 0, 1), *b;
-	u64 root = crash_new_table(crash);
+	u64 root = hidden_device(crash);
 	struct legacy *l;
 
+	l = crash_add_legacy(crash, 2, root, 0xfe000000, OLD_BUFFERS + SZ_64M,
+			     SZ_2M, PTE_R);
 	crash_boot(crash);
 	crash_bind(crash, a);
 	crash_map_new(crash, a);
 	crash_map(crash, root, crash->new[0].iova, OLD_BUFFERS, SZ_4K,
 		  PTE_R | PTE_W);
-	l = crash_add_legacy(crash, 2, root, 0xfe000000, OLD_BUFFERS + SZ_64M,
-			     SZ_2M, PTE_R);
-	b = add_late(crash, root);
+	memcpy(crash->snapshot, crash->tables, OLD_TABLES * PAGE_SIZE);
 	l->refused = true;
+	b = add_late(crash);
 	crash->validated = true;
 	crash_check_dma(crash, WORKS);
 	crash_check_new(crash);
@@ -173,23 +180,23 @@ static void test_late_table_changes(struct kunit *test)
 {
 	struct crash *crash;
 	struct device *a = crash_one_device(test, &crash);
-	u64 root = crash_new_table(crash);
+	u64 root = hidden_device(crash);
 	struct legacy *l;
 
-	crash_boot(crash);
-	crash_bind(crash, a);
 	l = crash_add_legacy(crash, 2, root, 0xfe000000, OLD_BUFFERS + SZ_64M,
 			     SZ_64K, PTE_R | PTE_W);
+	crash_boot(crash);
+	crash_bind(crash, a);
 	late_change.tables = 0;
 	late_change.pte = crash_pte(crash, root, 4, 0xfe100000, 0);
 	late_change.entry = crash_leaf_entry(crash, OLD_BUFFERS, PTE_R | PTE_W,
 					     0);
 	kunit_activate_static_stub(test, iommu_kdump_report_table,
 				   change_table);
-	add_late(crash, root);
+	l->refused = true;
+	add_late(crash);
 	kunit_deactivate_static_stub(test, iommu_kdump_report_table);
 	KUNIT_EXPECT_EQ(test, late_change.tables, 8);
-	l->refused = true;
 	crash->validated = true;
 	crash_check_dma(crash, WORKS);
 	*late_change.pte = 0;
@@ -203,10 +210,10 @@ static void test_late_identity(struct kunit *test)
 	struct device *a = crash_one_device(test, &crash), *b;
 	phys_addr_t phys;
 
+	crash_set_entry(crash, 2, KUNIT_IOMMU_IDENTITY, 0, 0);
 	crash_boot(crash);
 	crash_bind(crash, a);
-	crash_set_entry(crash, 2, KUNIT_IOMMU_IDENTITY, 0, 0);
-	b = crash_add_dev(crash, 0, 2);
+	b = add_late(crash);
 	EXPECT_STATE(crash, b, KDUMP_CARRYING);
 	crash_check_dma(crash, WORKS);
 	KUNIT_EXPECT_EQ(test, kunit_iommu_dev_dma(b, OLD_BUFFERS, true, &phys),
@@ -340,9 +347,10 @@ static void test_bad_entry_in_region(struct kunit *test)
 	crash->expect = SAFE;
 	crash_grace_over(dev);
 	crash_check_dma(crash, FAULTS);
-	KUNIT_EXPECT_EQ(test, kunit_iommu_dev_dma(dev, 0xfd000800, true, &phys),
+	/* What is mapped of it begins with the first whole page */
+	KUNIT_EXPECT_EQ(test, kunit_iommu_dev_dma(dev, 0xfd001000, true, &phys),
 			0);
-	KUNIT_EXPECT_EQ(test, phys, 0xfd000800);
+	KUNIT_EXPECT_EQ(test, phys, 0xfd001000);
 	KUNIT_EXPECT_EQ(test, kunit_iommu_dev_dma(dev, 0xfd0107ff, true, &phys),
 			0);
 	crash_check_end(crash);

@@ -17,7 +17,6 @@
 #include <linux/overflow.h>
 #include <linux/sched.h>
 #include <linux/sizes.h>
-#include <linux/string.h>
 
 #include <kunit/static_stub.h>
 
@@ -285,8 +284,10 @@ int iommu_kdump_report_mapping(struct iommu_kdump_report *report, u64 iova,
 EXPORT_SYMBOL_GPL(iommu_kdump_report_mapping);
 
 /* Empty entries from @at on, if the next one that is not is near enough */
-static unsigned int small_hole(const u64 *entries, unsigned long at,
-			       unsigned long nr, unsigned int lg2sz)
+static __always_inline unsigned int small_hole(const u64 *entries,
+					       unsigned long at,
+					       unsigned long nr,
+					       unsigned int lg2sz)
 {
 	unsigned int i;
 
@@ -314,34 +315,48 @@ static __always_inline bool same_kind(const struct leaf_kind *kind, u64 entry)
 }
 
 /*
- * This is where the time goes: four at a time, until one differs. Returns where it
- * has stopped.
+ * This is where the time goes: four at a time, until one differs; and across small
+ * holes. Returns where it has stopped.
  */
 static noinline unsigned long take_same(const u64 *entries, u64 *batch,
-					unsigned long i, unsigned long nr,
-					const struct leaf_kind *kind)
+					unsigned long nr,
+					const struct leaf_kind *kind,
+					unsigned long *holes)
 {
 	const struct leaf_kind k = *kind;
+	unsigned long i = 1, hole;
 	u64 entry[4];
 
-	for (; i + 4 <= nr; i += 4) {
-		entry[0] = READ_ONCE(entries[i]);
-		entry[1] = READ_ONCE(entries[i + 1]);
-		entry[2] = READ_ONCE(entries[i + 2]);
-		entry[3] = READ_ONCE(entries[i + 3]);
-		if (!same_kind(&k, entry[0]) || !same_kind(&k, entry[1]) ||
-		    !same_kind(&k, entry[2]) || !same_kind(&k, entry[3]))
+	while (i < nr) {
+		for (; i + 4 <= nr; i += 4) {
+			entry[0] = READ_ONCE(entries[i]);
+			entry[1] = READ_ONCE(entries[i + 1]);
+			entry[2] = READ_ONCE(entries[i + 2]);
+			entry[3] = READ_ONCE(entries[i + 3]);
+			if (!same_kind(&k, entry[0]) ||
+			    !same_kind(&k, entry[1]) ||
+			    !same_kind(&k, entry[2]) ||
+			    !same_kind(&k, entry[3]))
+				break;
+			batch[i] = entry[0] + k.more;
+			batch[i + 1] = entry[1] + k.more;
+			batch[i + 2] = entry[2] + k.more;
+			batch[i + 3] = entry[3] + k.more;
+		}
+		for (; i < nr; i++) {
+			entry[0] = READ_ONCE(entries[i]);
+			if (!same_kind(&k, entry[0]))
+				break;
+			batch[i] = entry[0] + k.more;
+		}
+		if (i == nr)
 			break;
-		batch[i] = entry[0] + k.more;
-		batch[i + 1] = entry[1] + k.more;
-		batch[i + 2] = entry[2] + k.more;
-		batch[i + 3] = entry[3] + k.more;
-	}
-	for (; i < nr; i++) {
-		entry[0] = READ_ONCE(entries[i]);
-		if (!same_kind(&k, entry[0]))
+		hole = small_hole(entries, i, nr, k.lg2sz);
+		if (!hole)
 			break;
-		batch[i] = entry[0] + k.more;
+		*holes += hole;
+		while (hole--)
+			batch[i++] = 0;
 	}
 	return i;
 }
@@ -356,7 +371,7 @@ static unsigned int take_leaves(struct iommu_kdump_report *report,
 				int *ret)
 {
 	u64 size = BIT_ULL(leaves->lg2sz), iova = leaves->iova;
-	unsigned long nr = leaves->nr, holes = 0, hole, i;
+	unsigned long nr = leaves->nr, holes = 0, i;
 	unsigned int lg2sz = leaves->lg2sz;
 	phys_addr_t phys = leaves->phys;
 	u64 first, last, end, *batch;
@@ -380,15 +395,7 @@ static unsigned int take_leaves(struct iommu_kdump_report *report,
 	kind.more = (phys | leaves->prot | report->ram_prot) - leaves->entry;
 	kind.lg2sz = lg2sz;
 	batch[0] = leaves->entry + kind.more;
-	i = 1;
-	while ((i = take_same(leaves->entries, batch, i, nr, &kind)) < nr) {
-		hole = small_hole(leaves->entries, i, nr, lg2sz);
-		if (!hole)
-			break;
-		memset(batch + i, 0, hole * sizeof(*batch));
-		holes += hole;
-		i += hole;
-	}
+	i = take_same(leaves->entries, batch, nr, &kind, &holes);
 
 	end = iova + ((u64)i << lg2sz) - 1;
 	report->next = end == U64_MAX ? end : end + 1;

@@ -74,6 +74,7 @@ void iommu_kdump_remove_doorbell(void)
 /* A page of the domain with a doorbell: that is what kernels map */
 static bool find_doorbell(u64 granule, u64 phys, u64 *last)
 {
+	/* Pairs with that of iommu_kdump_add_doorbell() */
 	unsigned int nr = smp_load_acquire(&nr_doorbells), i;
 
 	for (i = 0; i < nr; i++) {
