@@ -449,8 +449,8 @@ static void decide(struct iommu_kdump_group *kg)
 	} else {
 		kg->state = KDUMP_CARRYING;
 	}
-	if (has_old_dma(kg))
-		iommu_kdump_prefer_low(domain);
+	/* Also where there is none yet: it may wait for a driver */
+	iommu_kdump_prefer_low(domain);
 }
 
 /* The state of the group says what becomes of its old mappings */
