@@ -444,7 +444,6 @@ static void test_doorbell(struct kunit *test)
 			kunit_add_action_or_reset(test, remove_doorbell, NULL),
 			0);
 	crash_map(crash, OLD_RAM, 0xffd00000, frame, SZ_4K, PTE_R | PTE_W);
-	crash_add_legacy(crash, 1, 0, 0xffd00000, frame, SZ_4K, PTE_W);
 	/* Its neighbours are none */
 	crash_add_legacy(crash, 1, OLD_RAM, 0xffd01000, frame + SZ_4K, SZ_4K,
 			 PTE_W)->refused = true;
@@ -455,6 +454,8 @@ static void test_doorbell(struct kunit *test)
 	crash_bind(crash, dev);
 	crash->validated = true;
 	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
+	/* From now on it can be written only */
+	crash_add_legacy(crash, 1, 0, 0xffd00000, frame, SZ_4K, PTE_W);
 	crash_check_dma(crash, WORKS);
 	KUNIT_EXPECT_EQ(test, dev->iommu_group->kdump->stats.refused, 2);
 	crash_use_new(crash, dev);

@@ -77,6 +77,7 @@ static void test_blocked_prefers_low(struct kunit *test)
 
 	*crash_pte(crash, OLD_RAM, 4, SZ_512G, 2) =
 		crash_table_entry(crash, NOWHERE, 2);
+	kunit_deactivate_static_stub(test, iommu_kdump_wants_low);
 	crash_boot(crash);
 	crash->expect = SAFE;
 	crash_bind(crash, dev);

@@ -396,7 +396,7 @@ static void seq_mark_gone(struct seq *s, const struct seq_dev *leaving)
 		for (j = 0; j < s->nr_devs; j++)
 			if (s->devs[j].dev && &s->devs[j] != leaving &&
 			    !s->devs[j].resetting &&
-			    (s->aliased || !s->devs[j].blocked) &&
+			    !s->devs[j].blocked &&
 			    seq_rid(s, &s->devs[j]) == crash->legacy[i].rid)
 				crash->legacy[i].refused = false;
 	}
