@@ -76,13 +76,14 @@ struct iommu_kdump_ids {
  * struct iommu_kdump_entry_ops - what the core cannot do with an entry
  * @own_id: Optional. An ID of a device that the core does not know: it is in no
  *          fwspec and is no PCI alias of the device. May return one that it does
- *          know. Called as soon as the driver data of the device is set up.
+ *          know. Called as soon as the driver data of the device is set up, when
+ *          the core may not know its IOMMU yet.
  * @silence: The device with this ID keeps faulting: let it fault without being
  *           reported, whatever kind of event it is, until its entry is replaced.
  *           May sleep. May find that no such entry exists.
  */
 struct iommu_kdump_entry_ops {
-	u32 (*own_id)(struct device *dev);
+	u32 (*own_id)(struct iommu_kdump_entries *entries, struct device *dev);
 	void (*silence)(struct iommu_kdump_entries *entries, u32 id);
 };
 

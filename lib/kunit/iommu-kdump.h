@@ -16,7 +16,7 @@ struct kunit_iommu *kunit_iommu_of(struct device *dev);
 struct kunit_iommu *kunit_iommu_of_old(struct iommu_kdump_entries *old);
 struct iommu_kdump_entries *kunit_iommu_old(struct kunit_iommu *iommu);
 enum kunit_iommu_format kunit_iommu_old_format(struct kunit_iommu *iommu);
-u32 kunit_iommu_own_id(struct device *dev);
+u32 kunit_iommu_own_id(struct iommu_kdump_entries *entries, struct device *dev);
 void kunit_iommu_write_entry(struct kunit_iommu *iommu, u32 rid,
 			     const struct kunit_iommu_entry *entry);
 void kunit_iommu_silence(struct kunit_iommu *iommu, u32 rid);

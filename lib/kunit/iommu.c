@@ -905,7 +905,7 @@ enum kunit_iommu_format kunit_iommu_old_format(struct kunit_iommu *iommu)
 }
 
 /* The place of a PCI device on its bus need not tell */
-u32 kunit_iommu_own_id(struct device *dev)
+u32 kunit_iommu_own_id(struct iommu_kdump_entries *entries, struct device *dev)
 {
 	return to_kdev(dev)->rids[0];
 }

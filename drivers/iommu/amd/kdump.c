@@ -243,13 +243,14 @@ bool amd_iommu_kdump_event(struct amd_iommu *iommu, u16 devid, int type)
 }
 
 /* &iommu_kdump_entry_ops.own_id: the alias that firmware gives, on any bus */
-static u32 own_id(struct device *dev)
+static u32 own_id(struct iommu_kdump_entries *entries, struct device *dev)
 {
+	struct amd_iommu *iommu = container_of(entries, struct amd_iommu, kdump);
 	struct iommu_dev_data *dev_data = dev_iommu_priv_get(dev);
 
 	if (!dev_is_pci(dev))
 		return dev_data->devid;
-	return get_amd_iommu_from_dev(dev)->pci_seg->alias_table[dev_data->devid];
+	return iommu->pci_seg->alias_table[dev_data->devid];
 }
 
 static const struct iommu_kdump_entry_ops entry_ops = {

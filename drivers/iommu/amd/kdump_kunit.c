@@ -1125,25 +1125,27 @@ static void __init test_alias_first(struct kunit *test)
 /* The alias that only firmware knows */
 static void __init test_own_id(struct kunit *test)
 {
+	struct iommu_kdump_entries *entries;
 	struct iommu_dev_data *dev_data;
 	struct device *dev;
 
 	start_old_kernel(test);
+	entries = &old_kernel.iommu->kdump;
 	dev_data = new_device(test, BLOCKED);
 	take_over_and_judge(false, "nothing", 0);
-	KUNIT_EXPECT_EQ(test, own_id(dev_data->dev), BLOCKED);
-	KUNIT_EXPECT_FALSE(test, iommu_kdump_dev_is_old(&old_kernel.iommu->kdump,
-							dev_data->dev));
+	/* As it is while the device is being probed */
+	dev_data->dev->iommu->iommu_dev = NULL;
+	KUNIT_EXPECT_EQ(test, own_id(entries, dev_data->dev), BLOCKED);
+	KUNIT_EXPECT_FALSE(test, iommu_kdump_dev_is_old(entries, dev_data->dev));
 	old_kernel.seg->alias_table[BLOCKED] = HOST;
-	KUNIT_EXPECT_EQ(test, own_id(dev_data->dev), HOST);
-	KUNIT_EXPECT_TRUE(test, iommu_kdump_dev_is_old(&old_kernel.iommu->kdump,
-						       dev_data->dev));
+	KUNIT_EXPECT_EQ(test, own_id(entries, dev_data->dev), HOST);
+	KUNIT_EXPECT_TRUE(test, iommu_kdump_dev_is_old(entries, dev_data->dev));
 
 	/* What is not a PCI device has one requester ID */
 	dev = kunit_device_register(test, "not-pci");
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dev);
 	dev->iommu = dev_data->dev->iommu;
-	KUNIT_EXPECT_EQ(test, own_id(dev), BLOCKED);
+	KUNIT_EXPECT_EQ(test, own_id(entries, dev), BLOCKED);
 	dev->iommu = NULL;
 }
 

@@ -414,7 +414,7 @@ int intel_iommu_reserve_old_iova(struct device *dev,
 	return pt_iommu_vtdss_walk_foreign(&foreign, report);
 }
 
-static u32 own_id(struct device *dev)
+static u32 own_id(struct iommu_kdump_entries *entries, struct device *dev)
 {
 	struct device_domain_info *info = dev_iommu_priv_get(dev);
 

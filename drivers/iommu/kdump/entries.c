@@ -378,7 +378,8 @@ int iommu_kdump_walk_ids(struct iommu_kdump_entries *entries,
 	}
 #endif
 	if (!ret && entries->ops->own_id)
-		ret = fn(entries, entries->ops->own_id(dev), data);
+		ret = fn(entries, entries->ops->own_id(entries, dev),
+			 data);
 	return ret;
 }
 
