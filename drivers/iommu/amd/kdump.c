@@ -16,9 +16,11 @@
 
 #include <linux/bitfield.h>
 #include <linux/generic_pt/iommu.h>
+#include <linux/idr.h>
 #include <linux/io.h>
 #include <linux/iommu-kdump.h>
 #include <linux/pci.h>
+#include <linux/slab.h>
 
 #include "amd_iommu.h"
 #include "../iommu-pages.h"
@@ -240,6 +242,52 @@ bool amd_iommu_kdump_event(struct amd_iommu *iommu, u16 devid, int type)
 			dev_data->noisy = true;
 	}
 	return true;
+}
+
+/**
+ * amd_iommu_inherit_tables() - &iommu_ops.inherit_tables
+ * @dev: device that joins a group
+ * @devid: requester ID of it whose entry is the crashed kernel's
+ * @tables: filled in with what the entry leads to
+ *
+ * Return: see &iommu_ops.inherit_tables.
+ */
+int amd_iommu_inherit_tables(struct device *dev, u32 devid,
+			     struct iommu_kdump_tables *tables)
+{
+	struct amd_iommu *iommu = get_amd_iommu_from_dev(dev);
+	u64 gcr3;
+
+	return decode(&get_dev_table(iommu)[devid], true, tables, &gcr3);
+}
+
+/**
+ * amd_iommu_reserve_old_iova() - &iommu_ops.reserve_old_iova
+ * @dev: one of the devices that use the table
+ * @tables: what amd_iommu_inherit_tables() has filled in
+ * @report: takes the mappings
+ *
+ * As PASID 0 a guest page table is not sign extended: all bits that its levels
+ * decode count from 0.
+ *
+ * Return: see &iommu_ops.reserve_old_iova.
+ */
+int amd_iommu_reserve_old_iova(struct device *dev,
+			       const struct iommu_kdump_tables *tables,
+			       struct iommu_kdump_report *report)
+{
+	struct pt_iommu_foreign foreign = {
+		.root = tables->root,
+		.levels = tables->levels,
+		.max_oasz_lg2 = boot_cpu_data.x86_phys_bits,
+	};
+
+	if (tables->format == PD_MODE_V2) {
+		foreign.features = BIT(PT_FEAT_X86_64_AMD_ENCRYPT_TABLES);
+		return pt_iommu_x86_64_walk_foreign(&foreign, report);
+	}
+	foreign.features = BIT(PT_FEAT_AMDV1_ENCRYPT_TABLES);
+	return pt_iommu_amdv1_walk_foreign(&foreign, report);
 }
 
 /* &iommu_kdump_entry_ops.own_id: the alias that firmware gives, on any bus */
@@ -495,7 +543,9 @@ void __init amd_iommu_kdump_take_over(struct amd_iommu_pci_seg *pci_seg)
 		if (iommu->pci_seg != pci_seg)
 			continue;
 		iommu_kdump_entries_init(&iommu->kdump, &entry_ops,
-					 &amd_iommu_kdump_dids, "AMD-Vi");
+					 &amd_iommu_kdump_dids,
+					 kasprintf(GFP_KERNEL, "AMD-Vi: IOMMU%d",
+						   iommu->index) ?: "AMD-Vi");
 		iommu->iommu.kdump = &iommu->kdump;
 		if (!iommu_kdump_enabled()) {
 			iommu_kdump_refuse_entries(&iommu->kdump, 0, 0);
@@ -535,52 +585,6 @@ void __init amd_iommu_kdump_end_pass_through(void)
 		}
 		iommu->kdump.not_live = false;
 	}
-}
-
-/**
- * amd_iommu_inherit_tables() - &iommu_ops.inherit_tables
- * @dev: device that joins a group
- * @devid: requester ID of it whose entry is the crashed kernel's
- * @tables: filled in with what the entry leads to
- *
- * Return: see &iommu_ops.inherit_tables.
- */
-int amd_iommu_inherit_tables(struct device *dev, u32 devid,
-			     struct iommu_kdump_tables *tables)
-{
-	struct amd_iommu *iommu = get_amd_iommu_from_dev(dev);
-	u64 gcr3;
-
-	return decode(&get_dev_table(iommu)[devid], true, tables, &gcr3);
-}
-
-/**
- * amd_iommu_reserve_old_iova() - &iommu_ops.reserve_old_iova
- * @dev: one of the devices that use the table
- * @tables: what amd_iommu_inherit_tables() has filled in
- * @report: takes the mappings
- *
- * As PASID 0 a guest page table is not sign extended: all bits that its levels
- * decode count from 0.
- *
- * Return: see &iommu_ops.reserve_old_iova.
- */
-int amd_iommu_reserve_old_iova(struct device *dev,
-			       const struct iommu_kdump_tables *tables,
-			       struct iommu_kdump_report *report)
-{
-	struct pt_iommu_foreign foreign = {
-		.root = tables->root,
-		.levels = tables->levels,
-		.max_oasz_lg2 = boot_cpu_data.x86_phys_bits,
-	};
-
-	if (tables->format == PD_MODE_V2) {
-		foreign.features = BIT(PT_FEAT_X86_64_AMD_ENCRYPT_TABLES);
-		return pt_iommu_x86_64_walk_foreign(&foreign, report);
-	}
-	foreign.features = BIT(PT_FEAT_AMDV1_ENCRYPT_TABLES);
-	return pt_iommu_amdv1_walk_foreign(&foreign, report);
 }
 
 #ifdef CONFIG_IOMMU_KDUMP_KUNIT_TEST
