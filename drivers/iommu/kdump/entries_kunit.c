@@ -251,6 +251,29 @@ static void test_fault_after_old(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, silenced.nr, 2);
 }
 
+static void silence_replaces(struct iommu_kdump_entries *entries, u32 id)
+{
+	silenced.nr++;
+	iommu_kdump_entry_left(entries, id);
+}
+
+/* A driver may have no other way than to replace the old entry */
+static void test_fault_replaced(struct kunit *test)
+{
+	static const struct iommu_kdump_entry_ops ops = {
+		.silence = silence_replaces,
+	};
+	struct iommu_kdump_entries *entries = new_entries(test, NULL);
+
+	entries->ops = &ops;
+	kunit_activate_static_stub(test, iommu_kdump_active, active);
+	KUNIT_EXPECT_EQ(test, iommu_kdump_keep_entry(entries, 5, 1), 0);
+	KUNIT_EXPECT_EQ(test, logged(entries, 5, MAX_FAULTS), MAX_FAULTS);
+	KUNIT_EXPECT_EQ(test, silenced.nr, 1);
+	KUNIT_EXPECT_TRUE(test, iommu_kdump_entry_was_left(entries, 5));
+	KUNIT_EXPECT_EQ(test, logged(entries, 5, 4 * MAX_FAULTS), 0);
+}
+
 /* G9: a kernel that is no crash kernel logs all, and remembers nothing */
 static void test_fault_no_crash(struct kunit *test)
 {
@@ -306,6 +329,7 @@ static struct kunit_case entries_cases[] = {
 	KUNIT_CASE(test_keep_ids),
 	KUNIT_CASE(test_fault),
 	KUNIT_CASE(test_fault_after_old),
+	KUNIT_CASE(test_fault_replaced),
 	KUNIT_CASE(test_fault_no_crash),
 	KUNIT_CASE_PARAM(test_fault_silenced, crash_machines),
 	{}
