@@ -61,7 +61,6 @@ bool iommu_kdump_enabled(void)
 {
 	return iommu_kdump_active() && kdump_inherit;
 }
-EXPORT_SYMBOL_GPL(iommu_kdump_enabled);
 
 /**
  * iommu_kdump_active() - Is there DMA of a crashed kernel to care about?
@@ -102,7 +101,6 @@ bool iommu_domain_is_inherited(const struct iommu_domain *domain)
 {
 	return domain == &iommu_kdump_inherited_domain;
 }
-EXPORT_SYMBOL_GPL(iommu_domain_is_inherited);
 
 /**
  * iommu_kdump_group_inherited() - Does hardware still use old tables?

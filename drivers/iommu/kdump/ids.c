@@ -29,7 +29,6 @@ void iommu_kdump_ids_init(struct iommu_kdump_ids *ids, struct ida *ida,
 	ids->last = last;
 	xa_init_flags(&ids->users, XA_FLAGS_LOCK_IRQ);
 }
-EXPORT_SYMBOL_GPL(iommu_kdump_ids_init);
 
 /**
  * iommu_kdump_ids_destroy() - Undo iommu_kdump_ids_init()
@@ -39,7 +38,6 @@ void iommu_kdump_ids_destroy(struct iommu_kdump_ids *ids)
 {
 	xa_destroy(&ids->users);
 }
-EXPORT_SYMBOL_GPL(iommu_kdump_ids_destroy);
 
 /**
  * iommu_kdump_get_id() - An entry of the crashed kernel leads to an ID
@@ -122,4 +120,3 @@ bool iommu_kdump_free_ids(struct iommu_kdump_ids *ids)
 	xa_unlock_irqrestore(&ids->users, flags);
 	return freed;
 }
-EXPORT_SYMBOL_GPL(iommu_kdump_free_ids);

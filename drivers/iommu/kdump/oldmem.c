@@ -58,7 +58,6 @@ void iommu_kdump_set_oldmem_ops(const struct iommu_kdump_oldmem_ops *ops)
 {
 	WRITE_ONCE(oldmem_ops, ops);
 }
-EXPORT_SYMBOL_GPL(iommu_kdump_set_oldmem_ops);
 #endif
 
 static int cmp_range(const void *a, const void *b)
@@ -183,7 +182,6 @@ bool iommu_kdump_is_old_ram(phys_addr_t phys, u64 size)
 	return size && iommu_kdump_old_ram_extent(phys, &last) &&
 	       size - 1 <= last - phys;
 }
-EXPORT_SYMBOL_GPL(iommu_kdump_is_old_ram);
 
 /**
  * iommu_kdump_map_old() - Map one page of the crashed kernel's RAM

@@ -128,7 +128,6 @@ VISIBLE_IF_KUNIT int iommu_kdump_status_show(struct seq_file *s, void *unused)
 	}
 	return 0;
 }
-EXPORT_SYMBOL_IF_KUNIT(iommu_kdump_status_show);
 
 DEFINE_SHOW_ATTRIBUTE(iommu_kdump_status);
 
