@@ -930,10 +930,12 @@ def list_all():
         print(f"{name:12} {scenario.summary}"
               + (f" ({'; '.join(notes)})" if notes else ""))
     print()
+    width = max(len(mode) for modes in variants.MODES.values() for mode in modes)
     for iommu, modes in variants.MODES.items():
         for mode in modes:
             variant = variants.Variant(iommu, mode)
-            print(f"--iommu {iommu:5} --mode '{mode}'".ljust(44)
+            quoted = f"'{mode}'"
+            print(f"--iommu {iommu:5} --mode {quoted:{width + 4}}"
                   + f"{' '.join(variant.first_words)}  then  "
                   + " ".join(variant.crash_words)
                   + ("  (default)" if variant.is_default else ""))
