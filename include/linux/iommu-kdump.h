@@ -145,7 +145,7 @@ bool iommu_domain_is_inherited(const struct iommu_domain *domain);
 /* Memory of the crashed kernel */
 int iommu_kdump_oldmem_init(void);
 bool iommu_kdump_is_old_ram(phys_addr_t phys, u64 size);
-const void *iommu_kdump_map_old(phys_addr_t phys);
+const void *iommu_kdump_map_old(phys_addr_t phys, u64 size);
 void iommu_kdump_unmap_old(const void *vaddr);
 
 /* Domain IDs of the crashed kernel */
@@ -203,7 +203,7 @@ static inline bool iommu_kdump_is_old_ram(phys_addr_t phys, u64 size)
 	return false;
 }
 
-static inline const void *iommu_kdump_map_old(phys_addr_t phys)
+static inline const void *iommu_kdump_map_old(phys_addr_t phys, u64 size)
 {
 	return ERR_PTR(-EUCLEAN);
 }

@@ -70,7 +70,7 @@ static int read_gcr3(const struct dev_table_entry *dte, u64 *gcr3)
 		return -EUCLEAN;
 
 	for (;;) {
-		page = iommu_kdump_map_old(table);
+		page = iommu_kdump_map_old(table, SZ_4K);
 		if (IS_ERR(page))
 			return PTR_ERR(page);
 		*gcr3 = READ_ONCE(*page);
@@ -350,7 +350,7 @@ static bool __init vapics_are_old(u64 table, u64 size)
 
 	for (at = table; at < table + size && old; at = end) {
 		end = min(ALIGN_DOWN(at, SZ_4K) + SZ_4K, table + size);
-		page = iommu_kdump_map_old(ALIGN_DOWN(at, SZ_4K));
+		page = iommu_kdump_map_old(ALIGN_DOWN(at, SZ_4K), SZ_4K);
 		if (IS_ERR(page))
 			return false;
 		for (; at < end; at += sizeof(*page)) {
@@ -477,7 +477,8 @@ static void __init take_over_table(struct amd_iommu *iommu)
 				      !!AMD_IOMMU_GUEST_IR_GA(amd_iommu_guest_ir);
 
 	for (first = 0; first < nr; first += ENTRIES_PER_PAGE) {
-		page = iommu_kdump_map_old(phys + first * sizeof(*page));
+		page = iommu_kdump_map_old(phys + first * sizeof(*page),
+					   SZ_4K);
 		for (devid = first; devid < min(first + ENTRIES_PER_PAGE, nr);
 		     devid++) {
 			if (iommu_of(pci_seg, devid) != iommu)
@@ -557,6 +558,36 @@ void __init amd_iommu_kdump_take_over(struct amd_iommu_pci_seg *pci_seg)
 			pass_through(iommu);
 		}
 	}
+}
+
+/**
+ * amd_iommu_kdump_block_table() - A device table can neither be replaced nor used
+ * @iommu: IOMMU that goes on to use it
+ * @base: its base register
+ *
+ * Its devices are lost, but what the table lets pass has not been validated: all of
+ * its entries in memory of the crashed kernel are made to block, in place. The caller
+ * flushes.
+ *
+ * Context: May sleep.
+ */
+void __init amd_iommu_kdump_block_table(struct amd_iommu *iommu, u64 base)
+{
+	u64 phys = __sme_clr(base) & PM_ADDR_MASK;
+	u64 end = phys + ((base & DEV_TABLE_SIZE_MASK) + 1) * SZ_4K;
+	struct dev_table_entry *page;
+	unsigned int i, left = 0;
+
+	for (; phys < end; phys += SZ_4K) {
+		page = old_page(phys) ? memremap(phys, SZ_4K, MEMREMAP_WB) : NULL;
+		left += !page;
+		for (i = 0; page && i < ENTRIES_PER_PAGE; i++)
+			WRITE_ONCE(page[i].data[0], amd_iommu_blocked_dte_flags());
+		if (page)
+			memunmap(page);
+	}
+	pr_err("IOMMU%d: device table at %#llx can neither be replaced nor used: its devices are lost, %u of its pages could not be blocked\n",
+	       iommu->index, base & PM_ADDR_MASK, left);
 }
 
 /**

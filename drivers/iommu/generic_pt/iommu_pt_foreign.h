@@ -163,10 +163,10 @@ static int NS(foreign_table)(struct pt_range *range,
 	/* A table pointer that leaves the memory of the crashed kernel */
 	if (oalog2_mod(table_pa, PT_TABLEMEM_LG2SZ))
 		return -EUCLEAN;
-	page = iommu_kdump_map_old(ALIGN_DOWN(table_pa, PAGE_SIZE));
+	page = iommu_kdump_map_old(table_pa, log2_to_int(PT_TABLEMEM_LG2SZ));
 	if (IS_ERR(page))
 		return PTR_ERR(page);
-	pts.table = (struct pt_table_p *)(page + offset_in_page(table_pa));
+	pts.table = (struct pt_table_p *)page;
 
 	if (level == range->top_level && range->max_vasz_lg2 <=
 	    isz_lg2 + PT_TABLEMEM_LG2SZ - ilog2(PT_ITEM_WORD_SIZE))

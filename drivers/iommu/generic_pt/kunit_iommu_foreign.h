@@ -63,7 +63,7 @@ static bool foreign_crash_extent(phys_addr_t phys, u64 *last)
 	return false;
 }
 
-static const void *foreign_map_page(phys_addr_t phys)
+static const void *foreign_map_page(phys_addr_t phys, u64 size)
 {
 	foreign_log->mapped_pages++;
 	return phys_to_virt(phys);
@@ -577,7 +577,7 @@ static bool corrupt_extent(phys_addr_t phys, u64 *last)
 	return false;
 }
 
-static const void *corrupt_map(phys_addr_t phys)
+static const void *corrupt_map(phys_addr_t phys, u64 size)
 {
 	u64 last;
 

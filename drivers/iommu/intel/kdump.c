@@ -102,7 +102,7 @@ static int read_old(u64 phys, u64 *val, unsigned int nr)
 	const u64 *src;
 	unsigned int i;
 
-	page = iommu_kdump_map_old(phys & VTD_PAGE_MASK);
+	page = iommu_kdump_map_old(phys & VTD_PAGE_MASK, VTD_PAGE_SIZE);
 	if (IS_ERR(page))
 		return PTR_ERR(page);
 	src = page + offset_in_page(phys);
@@ -210,7 +210,7 @@ copy_context_table(struct intel_iommu *iommu, u64 old_phys, u16 rid,
 		return ERR_PTR(-ENOMEM);
 	memcpy(new, iommu->kdump_blocked, SZ_4K);
 
-	old = iommu_kdump_map_old(old_phys);
+	old = iommu_kdump_map_old(old_phys, VTD_PAGE_SIZE);
 	if (IS_ERR(old)) {
 		iommu_free_pages(new);
 		return ERR_CAST(old);
@@ -280,7 +280,7 @@ static int __init take_over_root(struct intel_iommu *iommu, u64 old_phys,
 	const struct root_entry *old;
 	unsigned int bus;
 
-	old = iommu_kdump_map_old(old_phys);
+	old = iommu_kdump_map_old(old_phys, VTD_PAGE_SIZE);
 	if (IS_ERR(old))
 		return PTR_ERR(old);
 	for (bus = 0; bus < ROOT_ENTRY_NR; bus++) {

@@ -273,7 +273,7 @@ static bool crash_extent(phys_addr_t phys, u64 *last)
 	return phys < SZ_4G;
 }
 
-static const void *map_old(phys_addr_t phys)
+static const void *map_old(phys_addr_t phys, u64 size)
 {
 	u64 page = (phys - OLD_RAM) >> PAGE_SHIFT;
 	const void *vaddr;
@@ -534,7 +534,7 @@ static u64 read_tables(void)
 
 		if (!table_exists(i))
 			continue;
-		page = iommu_kdump_map_old(OLD_RAM + i * PAGE_SIZE);
+		page = iommu_kdump_map_old(OLD_RAM + i * PAGE_SIZE, PAGE_SIZE);
 		if (IS_ERR(page))
 			return 0;
 		for (j = 0; j < ENTRIES; j++)

@@ -80,7 +80,7 @@ static bool crash_extent(phys_addr_t phys, u64 *last)
 	return phys < SZ_4G;
 }
 
-static const void *map_old(phys_addr_t phys)
+static const void *map_old(phys_addr_t phys, u64 size)
 {
 	if (the_crash->map_fails)
 		return ERR_PTR(-ENOMEM);

@@ -300,7 +300,7 @@ void iommu_kdump_unmap_range(struct iommu_domain *domain, u64 first, u64 last);
 struct iommu_kdump_oldmem_ops {
 	bool (*extent)(phys_addr_t phys, u64 *last);
 	bool (*crash_extent)(phys_addr_t phys, u64 *last);
-	const void *(*map)(phys_addr_t phys);
+	const void *(*map)(phys_addr_t phys, u64 size);
 	void (*unmap)(const void *vaddr);
 };
 

@@ -65,7 +65,7 @@ static bool old_crash_extent(phys_addr_t phys, u64 *last)
 	return false;
 }
 
-static const void *old_map(phys_addr_t phys)
+static const void *old_map(phys_addr_t phys, u64 size)
 {
 	if (phys < OLD_RAM || phys >= OLD(OLD_PAGES) ||
 	    !IS_ALIGNED(phys, SZ_4K)) {

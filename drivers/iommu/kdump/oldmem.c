@@ -184,30 +184,32 @@ bool iommu_kdump_is_old_ram(phys_addr_t phys, u64 size)
 }
 
 /**
- * iommu_kdump_map_old() - Map one page of the crashed kernel's RAM
- * @phys: Physical address, a multiple of PAGE_SIZE
+ * iommu_kdump_map_old() - Map a table of the crashed kernel
+ * @phys: Physical address
+ * @size: bytes, at least one. What a table has need not be the size of a page of
+ *        this kernel, nor of the crashed one.
  *
  * Context: May sleep. To be undone by iommu_kdump_unmap_old().
  *
- * Return: the mapping, which is for reading only; -EUCLEAN if the page is not
+ * Return: the mapping, which is for reading only; -EUCLEAN if not all of it is
  * RAM of the crashed kernel, -ENOMEM.
  */
-const void *iommu_kdump_map_old(phys_addr_t phys)
+const void *iommu_kdump_map_old(phys_addr_t phys, u64 size)
 {
 	unsigned long flags = MEMREMAP_WB;
 	const void *vaddr;
 
-	if (!PAGE_ALIGNED(phys) || !iommu_kdump_is_old_ram(phys, PAGE_SIZE))
+	if (!iommu_kdump_is_old_ram(phys, size))
 		return ERR_PTR(-EUCLEAN);
 
 	if (IS_ENABLED(CONFIG_KUNIT) && oldmem_ops)
-		return oldmem_ops->map(phys);
+		return oldmem_ops->map(phys, size);
 
 	/* What a kernel with encrypted memory has written reads back that way */
 	if (cc_platform_has(CC_ATTR_HOST_MEM_ENCRYPT))
 		flags = MEMREMAP_ENC;
 
-	vaddr = memremap(phys, PAGE_SIZE, flags);
+	vaddr = memremap(phys, size, flags);
 	return vaddr ?: ERR_PTR(-ENOMEM);
 }
 EXPORT_SYMBOL_GPL(iommu_kdump_map_old);
