@@ -58,7 +58,7 @@ wanted_options()
 {
 	local without=IOMMU_KDUMP
 
-	[[ $name != *-off ]] || without='(IOMMU_KDUMP|CRASH_DUMP=|PROC_VMCORE)'
+	[[ $name != *-off ]] || without='(IOMMU_KDUMP|CRASH_DUMP=|PROC_VMCORE|VMCORE_INFO)'
 	cat "${fragments[@]}" | grep -E '^CONFIG_[A-Za-z0-9_]+=' | grep -vE "^CONFIG_$without" |
 		awk -F = '{ value[$1] = $0; order[$1] = NR } END { for (o in value) print order[o], value[o] }' |
 		sort -n | cut -d ' ' -f 2-
