@@ -580,11 +580,13 @@ void __init amd_iommu_kdump_block_table(struct amd_iommu *iommu, u64 base)
 
 	for (; phys < end; phys += SZ_4K) {
 		page = old_page(phys) ? memremap(phys, SZ_4K, MEMREMAP_WB) : NULL;
-		left += !page;
-		for (i = 0; page && i < ENTRIES_PER_PAGE; i++)
+		if (!page) {
+			left++;
+			continue;
+		}
+		for (i = 0; i < ENTRIES_PER_PAGE; i++)
 			WRITE_ONCE(page[i].data[0], amd_iommu_blocked_dte_flags());
-		if (page)
-			memunmap(page);
+		memunmap(page);
 	}
 	pr_err("IOMMU%d: device table at %#llx can neither be replaced nor used: its devices are lost, %u of its pages could not be blocked\n",
 	       iommu->index, base & PM_ADDR_MASK, left);

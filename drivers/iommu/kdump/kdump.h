@@ -264,8 +264,7 @@ void iommu_kdump_free_ranges(struct iommu_kdump_ranges *ranges);
 /* reserve.c: called by the DMA API, in any context */
 unsigned long iommu_kdump_alloc_iova(struct iommu_domain *domain,
 				     struct iova_domain *iovad,
-				     unsigned long size, u64 limit,
-				     struct device *dev);
+				     unsigned long size, u64 limit);
 bool iommu_kdump_reclaim_iova(struct iommu_domain *domain,
 			      struct iova_domain *iovad,
 			      struct iommu_kdump_iova *old, u64 limit);
@@ -325,7 +324,7 @@ static inline bool iommu_kdump_takes_part(struct device *dev)
 
 static inline unsigned long
 iommu_kdump_alloc_iova(struct iommu_domain *domain, struct iova_domain *iovad,
-		       unsigned long size, u64 limit, struct device *dev)
+		       unsigned long size, u64 limit)
 {
 	return 0;
 }

@@ -421,8 +421,7 @@ bool iommu_kdump_reclaim_iova(struct iommu_domain *domain,
  * @domain: DMA domain with old IOVAs
  * @iovad: its allocator
  * @size: in units of the allocator
- * @limit: highest IOVA that @dev can reach
- * @dev: the device
+ * @limit: highest IOVA that the device can reach
  *
  * A crash kernel stays away from where DMA of the crashed one may be: as low as
  * possible, else as high as possible. What it has reserved gives way before an
@@ -434,8 +433,7 @@ bool iommu_kdump_reclaim_iova(struct iommu_domain *domain,
  */
 unsigned long iommu_kdump_alloc_iova(struct iommu_domain *domain,
 				     struct iova_domain *iovad,
-				     unsigned long size, u64 limit,
-				     struct device *dev)
+				     unsigned long size, u64 limit)
 {
 	struct iommu_kdump_iova *old = iommu_dma_kdump_iova(domain);
 	unsigned long shift = iova_shift(iovad);
