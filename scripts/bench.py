@@ -44,7 +44,8 @@ UNMODIFIED = {"framework": "mainline", "off": "mainline-off"}
 
 # The patches that change normal boots and say why, in the order to take them out again
 MEANT = [HERE.parent / "patches" / name for name in
-         ("iommu-remove-deferred-attach.patch", "iommu-park-device.patch")]
+         ("iommu-remove-deferred-attach.patch", "iommu-park-device.patch",
+          "iova-low-limit.patch")]
 
 
 class BenchError(Exception):
@@ -652,7 +653,7 @@ def compare_text(results, off, mainline, scratch):
                                "meant": sorted(removed), "drivers": sorted(drivers)}
     results.add("normal kernel", "off: functions of the core that differ, but for "
                 "what is meant to", len(left), 0,
-                note=f"{equal:,} are equal, {len(removed)} are without the two patches "
+                note=f"{equal:,} are equal, {len(removed)} are without the three patches "
                      f"for normal boots{'; ' if left else ''}{', '.join(sorted(left))[:300]}")
     results.add("normal kernel", "off: functions of the Intel and AMD drivers that "
                 "differ", len(drivers), note="take-over is in there")
