@@ -1169,22 +1169,47 @@ static void test_map_large_leaves(struct kunit *test)
 
 /* unmap_sparse() */
 
-static size_t do_unmap_sparse(struct kunit *test, u64 va, u64 len)
+struct sparse {
+	/* What has to be flushed, nothing if @first is above @last */
+	u64 first;
+	u64 last;
+	unsigned int freed;
+};
+
+static int do_unmap_some(struct kunit *test, u64 va, u64 len, unsigned int work,
+			 struct sparse *sparse)
 {
 	struct kunit_iommu_priv *priv = test->priv;
 	struct iommu_iotlb_gather gather;
-	size_t ret;
+	int ret;
 
 	iommu_iotlb_gather_init(&gather);
-	ret = priv->iommu->ops->unmap_sparse(priv->iommu, va, len, &gather);
-	iommu_iotlb_sync(&priv->domain, &gather);
+	ret = priv->iommu->ops->unmap_sparse(priv->iommu, va, len, work,
+					     &gather);
+	sparse->first = gather.start;
+	sparse->last = gather.end;
+	sparse->freed += list_count_nodes(&gather.freelist.pages);
+	if (gather.start <= gather.end)
+		iommu_iotlb_sync(&priv->domain, &gather);
+	else
+		KUNIT_EXPECT_TRUE(test,
+				  list_empty(&gather.freelist.pages));
 	return ret;
+}
+
+static void do_unmap_sparse(struct kunit *test, u64 va, u64 len)
+{
+	struct sparse sparse = {};
+
+	KUNIT_EXPECT_EQ(test, do_unmap_some(test, va, len, UINT_MAX, &sparse),
+			0);
 }
 
 static void test_unmap_sparse(struct kunit *test)
 {
 	struct kunit_iommu_priv *priv = test->priv;
-	u64 pgsz = priv->smallest_pgsz, table, start, total = 0, va;
+	u64 pgsz = priv->smallest_pgsz, table, start, va;
+	struct sparse sparse = {};
 	unsigned int i;
 
 	table = leaves_per_table(test) * pgsz;
@@ -1194,23 +1219,82 @@ static void test_unmap_sparse(struct kunit *test)
 	for (i = 0; i < 9; i++) {
 		va = start + i * i * table + i * 3 * pgsz;
 		do_map(test, va, pgsz * 64, pgsz * (i + 1));
-		total += pgsz * (i + 1);
 	}
-	if (priv->safe_pgsize_bitmap & table) {
+	if (priv->safe_pgsize_bitmap & table)
 		do_map(test, start + 70 * table, table * 8, table);
-		total += table;
-	}
 	do_map(test, start + 80 * table, pgsz * 64, pgsz);
 
-	KUNIT_EXPECT_EQ(test, do_unmap_sparse(test, start, 80 * table), total);
+	do_unmap_sparse(test, start, 80 * table);
 	KUNIT_EXPECT_EQ(test, count_valids(test), 2);
-	KUNIT_EXPECT_EQ(test, do_unmap_sparse(test, start, 80 * table), 0);
+	/* There is nothing to flush, and no time is spent but with what lies beside */
+	KUNIT_EXPECT_EQ(test,
+			do_unmap_some(test, start, 80 * table, 12 * 32, &sparse),
+			0);
+	KUNIT_EXPECT_GT(test, sparse.first, sparse.last);
 	check_iova(test, start - pgsz, 0, pgsz);
 	check_iova(test, start + 80 * table, pgsz * 64, pgsz);
-	KUNIT_EXPECT_EQ(test,
-			do_unmap_sparse(test, start - pgsz, 82 * table),
-			2 * pgsz);
+	do_unmap_sparse(test, start - pgsz, 82 * table);
 	KUNIT_EXPECT_EQ(test, count_valids(test), 0);
+}
+
+/* In small steps: what has gone in each is flushed, and at the end no table is left */
+static void test_unmap_sparse_work(struct kunit *test)
+{
+	struct kunit_iommu_priv *priv = test->priv;
+	u64 pgsz = priv->smallest_pgsz, start = leaves_va(test), table, va;
+	unsigned int calls = 0, leaves = 40, i;
+	struct sparse sparse = {};
+	int ret;
+
+	table = leaves_per_table(test) * pgsz;
+	for (i = 0; i < leaves; i++) {
+		va = start + (i / 10) * table + (i % 10) * 5 * pgsz;
+		do_map(test, va, pgsz * 64, pgsz);
+	}
+	do {
+		unsigned int before = count_valids(test), gone;
+		u64 flushed = 0;
+
+		/* One leaf, and the tables on the way to it */
+		ret = do_unmap_some(test, start, 4 * table, 5 * 32 + 1,
+				    &sparse);
+		gone = before - count_valids(test);
+		if (sparse.first <= sparse.last)
+			flushed = sparse.last - sparse.first + 1;
+		if (gone > 161 || flushed < gone * pgsz ||
+		    (flushed && (sparse.first < start ||
+				 sparse.last >= start + 4 * table))) {
+			KUNIT_FAIL(test, "%u leaves, flushed %#llx to %#llx",
+				   gone, sparse.first, sparse.last);
+			return;
+		}
+		if (++calls > 2 * leaves) {
+			KUNIT_FAIL(test, "comes to no end");
+			return;
+		}
+	} while (ret == -EAGAIN);
+	KUNIT_EXPECT_EQ(test, ret, 0);
+	KUNIT_EXPECT_EQ(test, count_valids(test), 0);
+	/* The four of the leaves at least, though each was left half done before */
+	KUNIT_EXPECT_GE(test, sparse.freed, 4);
+}
+
+/* As many leaves as there is work, whatever else there is */
+static void test_unmap_sparse_bound(struct kunit *test)
+{
+	struct kunit_iommu_priv *priv = test->priv;
+	u64 pgsz = priv->smallest_pgsz, start = leaves_va(test);
+	struct sparse sparse = {};
+	unsigned int i;
+
+	for (i = 0; i < 250; i++)
+		do_map(test, start + 2 * i * pgsz, pgsz * 64, pgsz);
+	KUNIT_EXPECT_EQ(test,
+			do_unmap_some(test, start, 500 * pgsz, 6 * 32, &sparse),
+			-EAGAIN);
+	KUNIT_EXPECT_GE(test, count_valids(test), 250 - 6 * 32);
+	KUNIT_EXPECT_LT(test, count_valids(test), 250);
+	do_unmap_sparse(test, start, 500 * pgsz);
 }
 
 /* A leaf that is in the range only in part goes as a whole */
@@ -1225,22 +1309,15 @@ static void test_unmap_sparse_parts(struct kunit *test)
 		/* From its middle, and a page of the next one */
 		do_map(test, start, size * 4, size * 2);
 		do_map(test, start + size * 4, size, pgsz);
-		KUNIT_EXPECT_EQ(test,
-				do_unmap_sparse(test, start + size / 2,
-						size / 2 + pgsz),
-				size * 2);
+		do_unmap_sparse(test, start + size / 2, size / 2 + pgsz);
 		KUNIT_EXPECT_EQ(test, count_valids(test), 1);
 		/* From the last page on, across a hole, to the first page */
 		do_map(test, start, size * 4, size);
 		do_map(test, start + size * 2, size * 4, size);
-		KUNIT_EXPECT_EQ(test,
-				do_unmap_sparse(test, start + size - pgsz,
-						size + pgsz * 2),
-				size * 2);
+		do_unmap_sparse(test, start + size - pgsz, size + pgsz * 2);
 		KUNIT_EXPECT_EQ(test, count_valids(test), 1);
-		KUNIT_EXPECT_EQ(test,
-				do_unmap_sparse(test, start, size * 5),
-				pgsz);
+		do_unmap_sparse(test, start, size * 5);
+		KUNIT_EXPECT_EQ(test, count_valids(test), 0);
 	}
 }
 
@@ -1252,8 +1329,9 @@ static void test_unmap_sparse_beyond(struct kunit *test)
 
 	do_map(test, start, pgsz, pgsz);
 	do_map(test, start + pgsz * 8, pgsz, pgsz);
-	KUNIT_EXPECT_EQ(test, do_unmap_sparse(test, -pgsz, pgsz), 0);
-	KUNIT_EXPECT_EQ(test, do_unmap_sparse(test, start, -start), pgsz * 2);
+	do_unmap_sparse(test, -pgsz, pgsz);
+	KUNIT_EXPECT_EQ(test, count_valids(test), 2);
+	do_unmap_sparse(test, start, -start);
 	KUNIT_EXPECT_EQ(test, count_valids(test), 0);
 }
 
@@ -1271,6 +1349,8 @@ static struct kunit_case foreign_test_cases[] = {
 	KUNIT_CASE_FMT(test_map_large_leaves),
 	KUNIT_CASE_FMT(test_unmap_sparse),
 	KUNIT_CASE_FMT(test_unmap_sparse_parts),
+	KUNIT_CASE_FMT(test_unmap_sparse_work),
+	KUNIT_CASE_FMT(test_unmap_sparse_bound),
 	KUNIT_CASE_FMT(test_unmap_sparse_beyond),
 	{},
 };

@@ -8,6 +8,7 @@
 
 #include <linux/generic_pt/iommu.h>
 #include <linux/iommu.h>
+#include <linux/list.h>
 #include <linux/log2.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
@@ -35,26 +36,55 @@
 /* A shortage of IOVAs takes a piece as a whole */
 #define MAX_PIECE	(64ULL * SZ_1G)
 
-/* Free memory is counted here, and there for the limits of the kernel */
-VISIBLE_IF_KUNIT u64 iommu_kdump_free_pages(void)
+/* Leaves that are unmapped with interrupts off */
+#define UNMAP_LEAVES	SZ_16K
+
+/**
+ * iommu_kdump_free_pages() - Pages that can be had without taking them from anybody
+ *
+ * Return: their number, about.
+ */
+u64 iommu_kdump_free_pages(void)
 {
 	KUNIT_STATIC_STUB_REDIRECT(iommu_kdump_free_pages);
 	return max(si_mem_available(), 0L);
 }
 
+/* Pages that old mappings of all groups take */
+static atomic64_t carried_pages;
+
+VISIBLE_IF_KUNIT u64 iommu_kdump_carried_pages(void)
+{
+	KUNIT_STATIC_STUB_REDIRECT(iommu_kdump_carried_pages);
+	return atomic64_read(&carried_pages);
+}
+
+/**
+ * iommu_kdump_charge() - Old mappings of a group have come or gone
+ * @pages: how many pages they take, negative if they are gone
+ *
+ * Context: Any.
+ */
+void iommu_kdump_charge(s64 pages)
+{
+	atomic64_add(pages, &carried_pages);
+}
+
 /*
- * An eighth of the memory of the crash kernel for the tables of one group, and
- * never the last eighth of what is free: the dump needs the rest.
+ * An eighth of the memory of the crash kernel for the old mappings of one group, a
+ * quarter for those of all, and never the last eighth of what is free: the dump needs the
+ * rest.
  */
 VISIBLE_IF_KUNIT u64 iommu_kdump_table_budget(void)
 {
 	u64 total = totalram_pages(), avail = iommu_kdump_free_pages();
+	u64 carried = iommu_kdump_carried_pages();
 
 	KUNIT_STATIC_STUB_REDIRECT(iommu_kdump_table_budget);
 
-	if (avail <= total / 8)
+	if (avail <= total / 8 || carried >= total / 4)
 		return 0;
-	return min(total / 8, avail - total / 8);
+	return min3(total / 8, avail - total / 8, total / 4 - carried);
 }
 
 static u64 largest_page(const struct iommu_domain *domain)
@@ -431,14 +461,16 @@ void iommu_kdump_carrier_destroy(struct iommu_kdump_carrier *carrier)
  * takes a table of smaller ones out with all that is in it, to ask for less fails, and
  * where nothing is mapped must not be asked.
  */
-static void unmap_leaves(struct iommu_domain *domain, u64 first, u64 last)
+static bool unmap_leaves(struct iommu_domain *domain, u64 *first, u64 last)
 {
-	u64 granule = 1UL << __ffs(domain->pgsize_bitmap), iova = first;
+	u64 granule = 1UL << __ffs(domain->pgsize_bitmap), iova = *first;
 	struct iommu_iotlb_gather gather;
+	unsigned int work = UNMAP_LEAVES;
 	size_t total = 0;
+	bool end = false;
 
 	iommu_iotlb_gather_init(&gather);
-	while (iova <= last) {
+	while (!end && work--) {
 		size_t unmapped = 0;
 		u64 sizes = 0;
 
@@ -457,11 +489,46 @@ static void unmap_leaves(struct iommu_domain *domain, u64 first, u64 last)
 			sizes &= ~BIT_ULL(ilog2(sizes));
 		}
 		total += unmapped;
-		if (check_add_overflow(iova, max(unmapped, granule), &iova))
-			break;
+		end = check_add_overflow(iova, max(unmapped, granule), &iova) ||
+		      iova > last;
 	}
 	if (total)
 		iommu_iotlb_sync(domain, &gather);
+	*first = iova;
+	return end;
+}
+
+/**
+ * iommu_kdump_unmap_some() - Begin to remove, or go on with, all mappings of a range
+ * @domain: paging domain
+ * @first: first IOVA, moved on behind what does not need to be looked at again
+ * @last: last IOVA. Without generic_pt no leaf is in the range in part only.
+ * @pages: incremented by the number of page tables that were freed, where it is known
+ *
+ * Ends after a time that is short enough to keep interrupts off. How long it takes does
+ * not depend on how far the range reaches where nothing is mapped.
+ *
+ * Context: Any, if nobody else changes mappings of the range.
+ *
+ * Return: true if nothing of the range is left.
+ */
+bool iommu_kdump_unmap_some(struct iommu_domain *domain, u64 *first, u64 last,
+			    u64 *pages)
+{
+	struct pt_iommu *pt = iommupt_from_domain(domain);
+	struct iommu_iotlb_gather gather;
+	int ret;
+
+	if (!pt)
+		return unmap_leaves(domain, first, last);
+	iommu_iotlb_gather_init(&gather);
+	/* From the beginning each time: so tables are freed as a whole */
+	ret = pt->ops->unmap_sparse(pt, *first, last - *first + 1, UNMAP_LEAVES,
+				    &gather);
+	*pages += list_count_nodes(&gather.freelist.pages);
+	if (gather.start <= gather.end)
+		iommu_iotlb_sync(domain, &gather);
+	return ret != -EAGAIN;
 }
 
 /**
@@ -474,14 +541,8 @@ static void unmap_leaves(struct iommu_domain *domain, u64 first, u64 last)
  */
 void iommu_kdump_unmap_range(struct iommu_domain *domain, u64 first, u64 last)
 {
-	struct pt_iommu *pt = iommupt_from_domain(domain);
-	struct iommu_iotlb_gather gather;
+	u64 pages = 0;
 
-	if (!pt) {
-		unmap_leaves(domain, first, last);
-		return;
-	}
-	iommu_iotlb_gather_init(&gather);
-	pt->ops->unmap_sparse(pt, first, last - first + 1, &gather);
-	iommu_iotlb_sync(domain, &gather);
+	while (!iommu_kdump_unmap_some(domain, &first, last, &pages))
+		;
 }

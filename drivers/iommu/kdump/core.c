@@ -243,6 +243,7 @@ void iommu_kdump_leave(struct iommu_group *group, struct device *dev)
 		return;
 	}
 	iommu_kdump_cancel_release(kg);
+	iommu_kdump_uncharge(kg);
 	kg->state = KDUMP_NONE;
 	kg->reason = NULL;
 	kg->lost = false;
@@ -419,10 +420,8 @@ static DECLARE_DELAYED_WORK(check_work, check_work_fn);
 
 static int __init iommu_kdump_late_init(void)
 {
-	if (is_kdump_kernel()) {
+	if (is_kdump_kernel())
 		iommu_kdump_status_init();
-		iommu_kdump_release_late_init();
-	}
 	if (iommu_kdump_enabled())
 		queue_delayed_work(system_dfl_wq, &check_work, CHECK_DELAY);
 	return 0;

@@ -281,7 +281,10 @@ void crash_dma(struct crash *crash)
 
 static void dma_at_step(struct kunit_iommu *iommu, enum kunit_iommu_step step)
 {
-	crash_dma(kunit_iommu_priv(iommu));
+	struct crash *crash = kunit_iommu_priv(iommu);
+
+	crash->flushes += step == KUNIT_IOMMU_IOTLB_FLUSHED;
+	crash_dma(crash);
 }
 
 /* Issue it now, and look at what happened to it at all steps until now */

@@ -101,6 +101,7 @@ struct crash {
 	/* Refused mappings are out of reach from now on */
 	bool validated;
 	unsigned int dmas;
+	unsigned int flushes;
 	unsigned int failures;
 	char failure[160];
 	bool kdump_kernel;

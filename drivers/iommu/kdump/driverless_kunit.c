@@ -77,6 +77,29 @@ static void test_check_crash_memory(struct kunit *test)
 	crash_check_end(crash);
 }
 
+/* Persistent memory, for one, that the crashed kernel had and this one is not told of */
+static void test_check_nowhere(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = crash_one_device(test, &crash);
+
+	crash_add_legacy(crash, 1, OLD_RAM, 0xfd000000, NOWHERE, SZ_4K,
+			 PTE_R | PTE_W);
+	crash_boot(crash);
+	crash->expect = WORKS;
+	iommu_kdump_check_driverless();
+	EXPECT_STATE(crash, dev, KDUMP_INHERITED);
+	crash_check_dma(crash, WORKS);
+	/* But a driver of this kernel has no use for it */
+	crash->legacy[crash->nr_legacy - 1].refused = true;
+	crash_bind(crash, dev);
+	crash->validated = true;
+	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
+	KUNIT_EXPECT_EQ(test, dev->iommu_group->kdump->stats.refused, 1);
+	crash_check_dma(crash, WORKS);
+	crash_check_end(crash);
+}
+
 /* Also where the new domain ends, and the old table goes on */
 static void test_check_beyond(struct kunit *test)
 {
@@ -145,6 +168,7 @@ static struct kunit_case driverless_cases[] = {
 	KUNIT_CASE_PARAM(test_check_good, crash_machines),
 	KUNIT_CASE_PARAM(test_check_without_memory, crash_machines),
 	KUNIT_CASE_PARAM(test_check_crash_memory, crash_machines),
+	KUNIT_CASE_PARAM(test_check_nowhere, crash_machines),
 	KUNIT_CASE_PARAM(test_check_beyond, crash_machines),
 	KUNIT_CASE_PARAM(test_check_corrupt, crash_machines),
 	KUNIT_CASE_PARAM(test_check_carrying, crash_machines),

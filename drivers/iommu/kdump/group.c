@@ -53,13 +53,14 @@ early_param("iommu.kdump", iommu_kdump_setup);
  *
  * Context: Any.
  *
- * Return: true in a crash kernel, unless its command line asks for a clean slate
- * (iommu.kdump=block). If false in a crash kernel an IOMMU driver keeps nothing
+ * Return: true in a crash kernel of 64 bits, unless its command line asks for a clean
+ * slate (iommu.kdump=block). If false in a crash kernel an IOMMU driver keeps nothing
  * of what it finds, and blocks the DMA of every device that has no domain yet.
  */
 bool iommu_kdump_enabled(void)
 {
-	return iommu_kdump_active() && kdump_inherit;
+	/* There, not every address in old tables is one of this kernel's */
+	return IS_ENABLED(CONFIG_64BIT) && iommu_kdump_active() && kdump_inherit;
 }
 
 /**

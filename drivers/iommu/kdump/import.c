@@ -9,14 +9,23 @@
 
 #define pr_fmt(fmt) "iommu: kdump: " fmt
 
+#include <linux/align.h>
+#include <linux/cache.h>
 #include <linux/device.h>
 #include <linux/dma-map-ops.h>
 #include <linux/errno.h>
 #include <linux/iommu.h>
+#include <linux/iova.h>
 #include <linux/ktime.h>
 #include <linux/list.h>
+#include <linux/log2.h>
 #include <linux/math64.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
+#include <linux/time64.h>
+
+#include <kunit/static_stub.h>
+#include <kunit/visibility.h>
 
 #include "../dma-iommu.h"
 #include "../iommu-priv.h"
@@ -26,18 +35,64 @@
 #include "targets.h"
 #include "trace.h"
 
-/* All that there is, except the memory of the crash kernel, in one go */
+/* Bytes that a table translates which is full of the largest leaves up to 1 GiB */
+static u64 leaf_table_span(const struct iommu_kdump_report *report)
+{
+	u64 sizes = report->carrier.domain->pgsize_bitmap &
+		    GENMASK_ULL(ilog2(SZ_1G), 0);
+
+	return rounddown_pow_of_two(sizes) * (report->granule / sizeof(u64));
+}
+
+/*
+ * All that there is, except the memory of the crash kernel. A hole between memory, PCI
+ * windows and what else firmware and drivers have told of is mapped as far as it takes no
+ * page table of its own: there may be memory that nobody has told of.
+ */
 static int import_identity(struct iommu_kdump_report *report)
 {
-	u64 last = min(iommu_kdump_last_target() | (report->granule - 1),
-		       report->last);
+	u64 span = leaf_table_span(report), first = 0, pos = 0, last;
+	const int rw = IOMMU_READ | IOMMU_WRITE;
+	int ret;
 
 	/* Where the crash kernel's memory is not known, there can be no hole */
 	if (!iommu_kdump_oldmem_known())
 		return -EUCLEAN;
 	report->identity = true;
-	return iommu_kdump_report_mapping(report, 0, 0, last + 1,
-					  IOMMU_READ | IOMMU_WRITE);
+	iommu_kdump_find_resources(&report->targets);
+	last = iommu_kdump_last_target(&report->targets) | (report->granule - 1);
+	last = min(last, report->last);
+	for (;;) {
+		enum iommu_kdump_target target;
+		u64 end, hole, hole_end;
+
+		target = iommu_kdump_find_target(&report->targets, pos, &end);
+		if (end >= last)
+			break;
+		hole = ALIGN(pos, span);
+		hole_end = ALIGN_DOWN(end + 1, span);
+		if (target == KDUMP_TARGET_NOTHING && hole < hole_end) {
+			ret = 0;
+			if (hole > first)
+				ret = iommu_kdump_report_mapping(report, first,
+								 first,
+								 hole - first,
+								 rw);
+			if (ret)
+				return ret;
+			first = hole_end;
+		}
+		pos = end + 1;
+	}
+	return iommu_kdump_report_mapping(report, first, first, last - first + 1,
+					  rw);
+}
+
+/* Longer than for any table that makes sense. Somebody waits for the dump. */
+VISIBLE_IF_KUNIT unsigned int iommu_kdump_walk_ms(void)
+{
+	KUNIT_STATIC_STUB_REDIRECT(iommu_kdump_walk_ms);
+	return 20 * MSEC_PER_SEC;
 }
 
 static int import_tables(struct iommu_kdump_report *report,
@@ -47,6 +102,7 @@ static int import_tables(struct iommu_kdump_report *report,
 	int ret;
 
 	iommu_kdump_report_restart(report);
+	report->deadline = ktime_add_ms(ktime_get(), iommu_kdump_walk_ms());
 	report->ram_prot = dev_is_dma_coherent(kdev->dev) ? IOMMU_CACHE : 0;
 	if (kdev->tables.type == IOMMU_KDUMP_IDENTITY)
 		ret = import_identity(report);
@@ -143,6 +199,17 @@ static void free_report(struct iommu_kdump_report *report)
 	kfree(report);
 }
 
+/*
+ * What is kept of each separate range of IOVA: a node of the allocator, and the range
+ * itself, twice as long as there is a report. A quarter of the budget may go into that.
+ */
+#define RANGE_COST	(ALIGN(sizeof(struct iova), L1_CACHE_BYTES) + \
+			 2 * sizeof(struct iommu_kdump_range))
+#define RANGES_MIN	1024ULL
+
+/* Every kernel may have had so many page tables for a device */
+#define TABLES_MIN	16384ULL
+
 static struct iommu_kdump_report *alloc_report(struct iommu_kdump_group *kg,
 					       struct iommu_kdump_stats *stats,
 					       enum iommu_kdump_pass pass)
@@ -159,9 +226,15 @@ static struct iommu_kdump_report *alloc_report(struct iommu_kdump_group *kg,
 	report->granule = 1UL << __ffs(domain->pgsize_bitmap);
 	report->first = domain->geometry.aperture_start;
 	report->last = domain->geometry.aperture_end;
-	/* Of the same size as the pages, and no two in the same place */
-	report->max_tables = div64_u64(iommu_kdump_old_ram_size(),
-				       report->granule);
+	/*
+	 * Of the same size as the pages, no two in the same place, and a kernel has
+	 * other things in its memory.
+	 */
+	report->max_tables = max(TABLES_MIN, div64_u64(iommu_kdump_old_ram_size(),
+						       report->granule * 64));
+	report->gap = KDUMP_MERGE_GAP;
+	report->max_ranges = max(RANGES_MIN, iommu_kdump_table_budget() *
+				 (PAGE_SIZE / 4) / RANGE_COST);
 	report->targets.granule = report->granule;
 	iommu_kdump_find_windows(&report->targets);
 	/* Without the regions direct mappings cannot be told from old ones */
@@ -234,6 +307,26 @@ static void drop_mappings(struct iommu_kdump_report *report)
 					mapped->r[i].first, mapped->r[i].last);
 	report->carrier.dirty = false;
 	report->carrier.mapped = 0;
+}
+
+static void charge(struct iommu_kdump_report *report)
+{
+	u64 bytes = iommu_kdump_carrier_tables(&report->carrier) +
+		    report->ranges.nr * (u64)RANGE_COST;
+	u64 pages = DIV_ROUND_UP_ULL(bytes, PAGE_SIZE);
+
+	report->kg->charged += pages;
+	iommu_kdump_charge(pages);
+}
+
+/**
+ * iommu_kdump_uncharge() - The old mappings of a group are gone
+ * @kg: inheritance of the group
+ */
+void iommu_kdump_uncharge(struct iommu_kdump_group *kg)
+{
+	iommu_kdump_charge(-(s64)kg->charged);
+	kg->charged = 0;
 }
 
 /* What tables that were read before have brought is there already, or may be */
@@ -320,6 +413,8 @@ int iommu_kdump_import(struct iommu_kdump_group *kg, const char **reason)
 		*reason = iommu_kdump_error_reason(ret);
 	else
 		log_refusals(kg, &kg->stats);
+	if (!ret)
+		charge(report);
 	list_for_each_entry(kdev, &kg->devs, node)
 		kdev->carried = !ret && kdev->tables.type >= IOMMU_KDUMP_IDENTITY;
 
@@ -432,6 +527,7 @@ int iommu_kdump_import_member(struct iommu_kdump_group *kg,
 			more.import_ns = ktime_to_ns(ktime_sub(ktime_get(),
 							       start));
 			log_refusals(kg, &more);
+			charge(report);
 			add_stats(&kg->stats, &more);
 		}
 		trace_iommu_kdump_import(kg->group->id, &more, ret);

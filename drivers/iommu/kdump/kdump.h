@@ -138,6 +138,7 @@ enum iommu_kdump_refusal {
  * @refused: pages that pointed where old DMA must not go, or lay in a region that
  *           the new domain has other plans for
  * @clipped: pages beyond what the new domain can translate
+ * @freed: bytes of page tables that the release has given back, as far as is known
  * @import_ns: nanoseconds that the import took
  * @release_ns: nanoseconds that the release took
  */
@@ -150,6 +151,7 @@ struct iommu_kdump_stats {
 	u64 bad;
 	u64 refused;
 	u64 clipped;
+	u64 freed;
 	u64 import_ns;
 	u64 release_ns;
 };
@@ -162,6 +164,7 @@ struct iommu_kdump_stats {
  * @release_work: removes the old mappings after the grace period
  * @stats: what the import has found
  * @reason: why the group is blocked, NULL if it is not
+ * @charged: pages that its old mappings take, for iommu_kdump_charge()
  * @lost: there was no memory for one of the devices
  */
 struct iommu_kdump_group {
@@ -171,6 +174,7 @@ struct iommu_kdump_group {
 	struct delayed_work release_work;
 	struct iommu_kdump_stats stats;
 	const char *reason;
+	u64 charged;
 	bool lost;
 };
 
@@ -204,9 +208,6 @@ void iommu_kdump_cancel_release(struct iommu_kdump_group *kg);
 void iommu_kdump_update_release(struct iommu_kdump_group *kg);
 void iommu_kdump_left(struct iommu_group *group, struct iommu_domain *domain);
 
-/* release.c */
-void iommu_kdump_release_late_init(void);
-
 /* core.c and release.c: called without the mutex */
 int iommu_kdump_reset_prepare(struct pci_dev *pdev);
 void iommu_kdump_reset_done(struct pci_dev *pdev);
@@ -230,13 +231,16 @@ void iommu_kdump_put_id(struct iommu_kdump_ids *ids, u32 id);
 int iommu_kdump_setup(char *str);
 int iommu_kdump_grace_setup(char *str);
 void iommu_kdump_check_driverless(void);
-u64 iommu_kdump_free_pages(void);
+u64 iommu_kdump_carried_pages(void);
+unsigned int iommu_kdump_walk_ms(void);
 u64 iommu_kdump_table_budget(void);
 void iommu_kdump_remove_doorbell(void);
 int iommu_kdump_out_of_memory(struct notifier_block *nb, unsigned long unused,
 			      void *freed);
 int iommu_kdump_status_show(struct seq_file *s, void *unused);
 bool iommu_kdump_wants_low(const struct iommu_kdump_iova *old);
+int iommu_kdump_try_iova(struct iova_domain *iovad, unsigned long size, u64 limit,
+			 bool flush, unsigned long *pfn);
 #endif
 
 /* status.c */
@@ -249,6 +253,7 @@ const char *iommu_kdump_error_reason(int error);
 bool iommu_kdump_same_tables(const struct iommu_kdump_tables *a,
 			     const struct iommu_kdump_tables *b);
 bool iommu_kdump_validate(struct iommu_kdump_group *kg);
+void iommu_kdump_uncharge(struct iommu_kdump_group *kg);
 int iommu_kdump_import(struct iommu_kdump_group *kg, const char **reason);
 int iommu_kdump_import_member(struct iommu_kdump_group *kg,
 			      struct iommu_kdump_dev *kdev,
@@ -281,10 +286,14 @@ int iommu_kdump_reserve_more(struct iommu_domain *domain,
 int iommu_kdump_add_pieces(struct iommu_domain *domain,
 			   const struct iommu_kdump_ranges *pieces);
 void iommu_kdump_reserved_more(struct iommu_domain *domain);
-void iommu_kdump_release_mappings(struct iommu_domain *domain);
+u64 iommu_kdump_release_mappings(struct iommu_domain *domain);
 unsigned int iommu_kdump_given_back(struct iommu_domain *domain);
 
 /* carry.c */
+u64 iommu_kdump_free_pages(void);
+void iommu_kdump_charge(s64 pages);
+bool iommu_kdump_unmap_some(struct iommu_domain *domain, u64 *first, u64 last,
+			    u64 *pages);
 void iommu_kdump_unmap_range(struct iommu_domain *domain, u64 first, u64 last);
 
 /* oldmem.c */

@@ -183,6 +183,23 @@ bool iommu_kdump_is_old_ram(phys_addr_t phys, u64 size)
 	       size - 1 <= last - phys;
 }
 
+static bool __maybe_unused memory_is_encrypted(void)
+{
+	KUNIT_STATIC_STUB_REDIRECT(memory_is_encrypted);
+	return cc_platform_has(CC_ATTR_HOST_MEM_ENCRYPT);
+}
+
+/* Memory that a kernel has written as its own, and that is not ours */
+static void *map_ram(phys_addr_t phys, u64 size)
+{
+#ifdef ioremap_encrypted
+	/* memremap() takes it for memory that firmware has written, in plain text */
+	if (memory_is_encrypted())
+		return (void __force *)ioremap_encrypted(phys, size);
+#endif
+	return memremap(phys, size, MEMREMAP_WB);
+}
+
 /**
  * iommu_kdump_map_old() - Map a table of the crashed kernel
  * @phys: Physical address
@@ -196,7 +213,6 @@ bool iommu_kdump_is_old_ram(phys_addr_t phys, u64 size)
  */
 const void *iommu_kdump_map_old(phys_addr_t phys, u64 size)
 {
-	unsigned long flags = MEMREMAP_WB;
 	const void *vaddr;
 
 	if (!iommu_kdump_is_old_ram(phys, size))
@@ -205,11 +221,7 @@ const void *iommu_kdump_map_old(phys_addr_t phys, u64 size)
 	if (IS_ENABLED(CONFIG_KUNIT) && oldmem_ops)
 		return oldmem_ops->map(phys, size);
 
-	/* What a kernel with encrypted memory has written reads back that way */
-	if (cc_platform_has(CC_ATTR_HOST_MEM_ENCRYPT))
-		flags = MEMREMAP_ENC;
-
-	vaddr = memremap(phys, size, flags);
+	vaddr = map_ram(phys, size);
 	return vaddr ?: ERR_PTR(-ENOMEM);
 }
 EXPORT_SYMBOL_GPL(iommu_kdump_map_old);
@@ -248,16 +260,17 @@ static unsigned int __init normalize(struct range *ranges, unsigned int nr)
 	return n;
 }
 
-/* Map part of the header, whose bounds come from the header itself */
+/*
+ * Map part of the header, whose bounds come from the header itself. Where memory of the
+ * host is encrypted, kexec has written it in plain text, as all that it loads.
+ */
 static void * __init map_header(u64 size)
 {
 	u64 last;
 
 	if (check_add_overflow(elfcorehdr_addr, size - 1, &last))
 		return NULL;
-	return memremap(elfcorehdr_addr, size,
-			cc_platform_has(CC_ATTR_HOST_MEM_ENCRYPT) ?
-				MEMREMAP_ENC : MEMREMAP_WB);
+	return memremap(elfcorehdr_addr, size, MEMREMAP_WB);
 }
 
 /* Total size of the header, 0 if it is not one */

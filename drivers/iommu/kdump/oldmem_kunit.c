@@ -7,6 +7,7 @@
  */
 
 #include <kunit/test.h>
+#include <linux/ioport.h>
 #include <linux/prandom.h>
 #include <linux/random.h>
 
@@ -274,10 +275,51 @@ static void __init test_crash_memory(struct kunit *test)
 			   iommu_kdump_is_old_ram(TEST_BASE, 3 * PAGE_SIZE + 1));
 }
 
+static bool __init always(void)
+{
+	return true;
+}
+
+static int __init first_reserved(struct resource *res, void *arg)
+{
+	struct resource *found = arg;
+
+	if (resource_size(res) < 2 * PAGE_SIZE ||
+	    region_intersects(res->start, PAGE_SIZE, IORESOURCE_SYSTEM_RAM,
+			      IORES_DESC_NONE) != REGION_DISJOINT)
+		return 0;
+	*found = *res;
+	return 1;
+}
+
+/* Memory of the crashed kernel is none of this one, and encrypted all the same */
+static void __init test_encrypted(struct kunit *test)
+{
+	struct resource res = {};
+	void *plain, *vaddr;
+
+	walk_iomem_res_desc(IORES_DESC_RESERVED, IORESOURCE_MEM, 0, -1, &res,
+			    first_reserved);
+	if (!res.end)
+		kunit_skip(test, "this machine has no memory that is not used");
+	plain = map_ram(PAGE_ALIGN(res.start), PAGE_SIZE);
+	KUNIT_EXPECT_NOT_NULL(test, plain);
+	if (plain)
+		memunmap(plain);
+	/* Where nothing is, all keys are the same */
+	kunit_activate_static_stub(test, memory_is_encrypted, always);
+	vaddr = map_ram(PAGE_ALIGN(res.start) + 8, PAGE_SIZE - 8);
+	KUNIT_EXPECT_NOT_NULL(test, vaddr);
+	KUNIT_EXPECT_EQ(test, offset_in_page(vaddr), 8);
+	if (vaddr)
+		memunmap(vaddr);
+}
+
 static struct kunit_case __refdata oldmem_test_cases[] = {
 	KUNIT_CASE(test_header),
 	KUNIT_CASE(test_segments),
 	KUNIT_CASE(test_crash_memory),
+	KUNIT_CASE(test_encrypted),
 	{}
 };
 

@@ -10,6 +10,7 @@
 
 #define pr_fmt(fmt) "iommu: kdump: " fmt
 
+#include <linux/crash_dump.h>
 #include <linux/device.h>
 #include <linux/init.h>
 #include <linux/iommu.h>
@@ -74,8 +75,10 @@ void iommu_kdump_release(struct iommu_kdump_group *kg,
 	list_for_each_entry(kdev, &kg->devs, node)
 		kdev->carried = false;
 	if (kg->state == KDUMP_CARRYING)
-		iommu_kdump_release_mappings(domain);
+		kg->stats.freed += iommu_kdump_release_mappings(domain)
+				   << PAGE_SHIFT;
 	kg->state = KDUMP_RELEASED;
+	iommu_kdump_uncharge(kg);
 
 	for_each_group_device(group, gdev) {
 		struct dev_iommu *param = gdev->dev->iommu;
@@ -204,8 +207,9 @@ VISIBLE_IF_KUNIT int iommu_kdump_out_of_memory(struct notifier_block *nb,
 			if (kg && kg->state == KDUMP_CARRYING) {
 				pr_warn("group %d: out of memory: old mappings are released early\n",
 					group->id);
+				kg->stats.freed = 0;
 				iommu_kdump_release(kg, group->default_domain);
-				*pages += kg->stats.new_tables >> PAGE_SHIFT;
+				*pages += kg->stats.freed >> PAGE_SHIFT;
 			}
 			mutex_unlock(&group->mutex);
 		}
@@ -218,15 +222,15 @@ static struct notifier_block oom_notifier = {
 	.notifier_call = iommu_kdump_out_of_memory,
 };
 
-/**
- * iommu_kdump_release_late_init() - From now on a shortage of memory is told
- *
- * In crash kernels only.
- */
-void __init iommu_kdump_release_late_init(void)
+static int __init iommu_kdump_oom_init(void)
 {
-	register_oom_notifier(&oom_notifier);
+	if (is_kdump_kernel())
+		register_oom_notifier(&oom_notifier);
+	return 0;
 }
+
+/* Before IOMMU drivers find devices, whose mappings may be imported at once */
+core_initcall(iommu_kdump_oom_init);
 
 /**
  * iommu_kdump_reset_done() - A function level reset has been done

@@ -11,6 +11,7 @@
 #include <linux/bitops.h>
 #include <linux/export.h>
 #include <linux/iommu.h>
+#include <linux/ktime.h>
 #include <linux/limits.h>
 #include <linux/math64.h>
 #include <linux/minmax.h>
@@ -27,12 +28,6 @@
 #include "targets.h"
 #include "trace.h"
 
-/*
- * Old ranges that are at most this far apart are reserved as one. What is lost
- * is IOVA space, what is gained are nodes in the allocator.
- */
-#define KDUMP_MERGE_GAP	SZ_64K
-
 /* Is there a reserved region at @iova, and where does it, or the gap, end? */
 static bool in_region(const struct iommu_kdump_report *report, u64 iova,
 		      u64 *last)
@@ -48,11 +43,47 @@ static bool in_region(const struct iommu_kdump_report *report, u64 iova,
 	return false;
 }
 
+/*
+ * May a range that ends at @last and one that begins at @first be reserved as one? What is
+ * lost is IOVA space, what is gained are nodes in the allocator.
+ */
+static bool is_near(const struct iommu_kdump_report *report, u64 last, u64 first)
+{
+	u64 gap_last;
+
+	if (first <= last || first - last - 1 > report->gap)
+		return false;
+	/* What firmware wants mapped may lie between two old ranges */
+	return first == last + 1 || (!in_region(report, last + 1, &gap_last) &&
+				     gap_last >= first - 1);
+}
+
+/* So many ranges that the dump would miss the memory: to half of them, or fewer */
+static void coarsen(struct iommu_kdump_report *report)
+{
+	struct iommu_kdump_ranges *ranges = &report->ranges;
+	unsigned int i, n, max = ranges->nr / 2;
+
+	iommu_kdump_merge_ranges(ranges);
+	while (ranges->nr > max && report->gap < BIT_ULL(62)) {
+		report->gap <<= 1;
+		for (i = 1, n = 0; i < ranges->nr; i++) {
+			if (is_near(report, ranges->r[n].last,
+				    ranges->r[i].first))
+				ranges->r[n].last = ranges->r[i].last;
+			else
+				ranges->r[++n] = ranges->r[i];
+		}
+		ranges->nr = n + 1;
+	}
+	cond_resched();
+}
+
 static int reserve(struct iommu_kdump_report *report, u64 iova, u64 size)
 {
 	struct iommu_kdump_ranges *ranges = &report->ranges;
 	struct iommu_kdump_range *r;
-	u64 last = iova + size - 1, gap_last;
+	u64 last = iova + size - 1;
 	int i;
 
 	switch (report->pass) {
@@ -68,14 +99,12 @@ static int reserve(struct iommu_kdump_report *report, u64 iova, u64 size)
 
 	if (ranges->nr) {
 		r = &ranges->r[ranges->nr - 1];
-		/* What firmware wants mapped may lie between two old ranges */
-		if (iova > r->last && iova - r->last - 1 <= KDUMP_MERGE_GAP &&
-		    (iova == r->last + 1 ||
-		     (!in_region(report, r->last + 1, &gap_last) &&
-		      gap_last >= iova - 1))) {
+		if (is_near(report, r->last, iova)) {
 			r->last = last;
 			return 0;
 		}
+		if (ranges->nr >= report->max_ranges)
+			coarsen(report);
 	}
 	return iommu_kdump_add_range(ranges, iova, last);
 }
@@ -267,7 +296,14 @@ int iommu_kdump_report_mapping(struct iommu_kdump_report *report, u64 iova,
 			 */
 			ret = 0;
 		} else if (!kind) {
-			refuse(report, iova, phys, step, KDUMP_REFUSED_TARGET);
+			/*
+			 * Persistent memory, or what was plugged in late: it does
+			 * not count against what works, but it is not carried.
+			 */
+			if (report->pass != PASS_CHECK ||
+			    target != KDUMP_TARGET_NOTHING)
+				refuse(report, iova, phys, step,
+				       KDUMP_REFUSED_TARGET);
 			ret = reserve(report, iova, step);
 		} else {
 			ret = take(report, iova, phys, step, kind);
@@ -472,7 +508,8 @@ EXPORT_SYMBOL_GPL(iommu_kdump_report_bad);
  * @report: as given to &iommu_ops.reserve_old_iova
  *
  * Bounds the walk: tables that point at each other in circles or at one table
- * many times cannot keep it busy for longer than a machine full of tables would.
+ * many times cannot keep it busy for longer than those of a kernel would, nor for longer
+ * than somebody can wait.
  *
  * Context: May sleep.
  *
@@ -483,6 +520,9 @@ int iommu_kdump_report_table(struct iommu_kdump_report *report)
 	KUNIT_STATIC_STUB_REDIRECT(iommu_kdump_report_table, report);
 
 	if (++report->seen_tables > report->max_tables)
+		return -EUCLEAN;
+	if (report->seen_tables % 64 == 0 &&
+	    ktime_after(ktime_get(), report->deadline))
 		return -EUCLEAN;
 	report->stats->tables++;
 	cond_resched();

@@ -6,11 +6,16 @@
 #ifndef __IOMMU_KDUMP_REPORT_H
 #define __IOMMU_KDUMP_REPORT_H
 
+#include <linux/ktime.h>
+#include <linux/sizes.h>
 #include <linux/types.h>
 
 #include "carry.h"
 #include "kdump.h"
 #include "targets.h"
+
+/* What is at most so far apart is reserved as one, unless there is too much of it */
+#define KDUMP_MERGE_GAP	SZ_64K
 
 /**
  * enum iommu_kdump_pass - what becomes of the mappings that are found
@@ -40,8 +45,11 @@ enum iommu_kdump_pass {
  * @last: highest IOVA that the domain translates
  * @granule: smallest page size of the domain
  * @next: where the next mapping of this table may start
+ * @gap: old ranges that are at most this far apart are reserved as one
+ * @max_ranges: how many ranges there may be. If there are more, @gap grows.
  * @max_tables: tables that a walk may read
  * @seen_tables: tables that this walk has read
+ * @deadline: when the walk ends, wherever it is
  * @plain_first: IOVA from which on there is no reserved region
  * @plain_last: IOVA up to which there is none
  * @ram_first: physical address from which on there is RAM of the crashed kernel
@@ -62,8 +70,11 @@ struct iommu_kdump_report {
 	u64 last;
 	u64 granule;
 	u64 next;
+	u64 gap;
+	u64 max_ranges;
 	u64 max_tables;
 	u64 seen_tables;
+	ktime_t deadline;
 	u64 plain_first;
 	u64 plain_last;
 	u64 ram_first;

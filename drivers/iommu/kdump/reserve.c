@@ -16,7 +16,6 @@
 #include <linux/gfp.h>
 #include <linux/iommu.h>
 #include <linux/iova.h>
-#include <linux/log2.h>
 #include <linux/overflow.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
@@ -27,12 +26,6 @@
 #include "../dma-iommu.h"
 #include "kdump.h"
 #include "trace.h"
-
-/*
- * Bytes that a release unmaps with interrupts off, if no leaf is larger; a shortage
- * takes whole ranges.
- */
-#define UNMAP_SLICE	SZ_64M
 
 /*
  * Take what is free of a range out of the allocator. What is reserved by somebody
@@ -323,26 +316,30 @@ VISIBLE_IF_KUNIT bool iommu_kdump_wants_low(const struct iommu_kdump_iova *old)
 	return READ_ONCE(old->low);
 }
 
-/* As alloc_iova_fast(); 0 as well if low IOVAs are not asked for */
-static unsigned long alloc_low(struct iova_domain *iovad,
-			       struct iommu_kdump_iova *old,
-			       unsigned long size, u64 limit)
+VISIBLE_IF_KUNIT int iommu_kdump_try_iova(struct iova_domain *iovad,
+					  unsigned long size, u64 limit,
+					  bool flush, unsigned long *pfn)
 {
-	unsigned long iova, flags;
+	KUNIT_STATIC_STUB_REDIRECT(iommu_kdump_try_iova, iovad, size, limit,
+				   flush, pfn);
+	return alloc_iova_errno(iovad, size, limit >> iova_shift(iovad), flush,
+				pfn);
+}
+
+/* 0, or an error as well if low IOVAs are not asked for */
+static int alloc_low(struct iova_domain *iovad, struct iommu_kdump_iova *old,
+		     unsigned long size, u64 limit, unsigned long *pfn)
+{
+	int ret;
 
 	if (!iommu_kdump_wants_low(old))
-		return 0;
-	limit = min(limit, (u64)KDUMP_LIKELY - 1);
-	iova = alloc_iova_fast(iovad, size, limit >> iova_shift(iovad), false);
-	if (iova)
-		return iova;
-
-	/* The allocator takes that for a shortage of all IOVAs of 32 bits */
-	WRITE_ONCE(old->low, false);
-	spin_lock_irqsave(&iovad->iova_rbtree_lock, flags);
-	iovad->max32_alloc_size = iovad->dma_32bit_pfn;
-	spin_unlock_irqrestore(&iovad->iova_rbtree_lock, flags);
-	return 0;
+		return -ENOSPC;
+	ret = iommu_kdump_try_iova(iovad, size,
+				   min(limit, (u64)KDUMP_LIKELY - 1), false,
+				   pfn);
+	if (ret == -ENOSPC)
+		WRITE_ONCE(old->low, false);
+	return ret;
 }
 
 /*
@@ -436,74 +433,80 @@ unsigned long iommu_kdump_alloc_iova(struct iommu_domain *domain,
 				     unsigned long size, u64 limit)
 {
 	struct iommu_kdump_iova *old = iommu_dma_kdump_iova(domain);
-	unsigned long shift = iova_shift(iovad);
-	unsigned long iova;
+	unsigned long pfn;
+	int ret;
 
-	iova = alloc_low(iovad, old, size, limit);
-	if (iova)
-		return iova;
+	ret = alloc_low(iovad, old, size, limit, &pfn);
+	if (!ret)
+		return pfn;
+	/* A shortage of memory is none that old IOVAs could help against */
 	do {
-		iova = alloc_iova_fast(iovad, size, limit >> shift, true);
-	} while (!iova && iommu_kdump_reclaim_iova(domain, iovad, old, limit));
-	return iova;
+		ret = iommu_kdump_try_iova(iovad, size, limit, true, &pfn);
+	} while (ret == -ENOSPC &&
+		 iommu_kdump_reclaim_iova(domain, iovad, old, limit));
+	return ret ? 0 : pfn;
+}
+
+static void unmap_all(struct iommu_domain *domain, struct iommu_kdump_iova *old,
+		      const struct iommu_kdump_ranges *ranges, u64 *pages)
+{
+	bool end = false;
+	u64 pos = 0;
+	int i;
+
+	/* Bit by bit: the DMA API may take ranges from us meanwhile */
+	while (!end) {
+		struct iommu_kdump_range r;
+
+		spin_lock_irq(&old->lock);
+		i = iommu_kdump_find_below(ranges, pos);
+		if (i < 0 || ranges->r[i].last < pos)
+			i++;
+		end = i >= (int)ranges->nr;
+		if (!end) {
+			r = ranges->r[i];
+			pos = max(r.first, pos);
+			if (iommu_kdump_unmap_some(domain, &pos, r.last, pages))
+				end = check_add_overflow(r.last, 1ULL, &pos);
+		}
+		spin_unlock_irq(&old->lock);
+		cond_resched();
+	}
 }
 
 /**
  * iommu_kdump_release_mappings() - Remove the old mappings, keep their IOVAs
  * @domain: DMA domain that may carry old mappings
  *
- * On return no old mapping is in the page table or in the IOTLB.
+ * On return no old mapping is in the page table or in the IOTLB, and page tables that
+ * were for nothing else are free.
  *
  * Context: May sleep.
+ *
+ * Return: pages that are free now, as far as it is known.
  */
-void iommu_kdump_release_mappings(struct iommu_domain *domain)
+u64 iommu_kdump_release_mappings(struct iommu_domain *domain)
 {
 	struct iommu_kdump_iova *old = iommu_dma_kdump_iova(domain);
-	struct iommu_kdump_ranges *ranges;
-	u64 pos = 0, slice = UNMAP_SLICE;
-	unsigned int i;
+	u64 pages = 0, before = iommu_kdump_free_pages(), now;
 
 	if (!old || !old->mapped)
-		return;
+		return 0;
 
 	if (iommupt_from_domain(domain)) {
-		ranges = &old->reserved;
-		for (i = 0; i < old->shared.nr; i++)
-			iommu_kdump_unmap_range(domain, old->shared.r[i].first,
-						old->shared.r[i].last);
+		unmap_all(domain, old, &old->shared, &pages);
+		unmap_all(domain, old, &old->reserved, &pages);
 	} else {
-		ranges = &old->pieces;
-		slice = max_t(u64, slice,
-			      rounddown_pow_of_two(domain->pgsize_bitmap));
+		unmap_all(domain, old, &old->pieces, &pages);
+		now = iommu_kdump_free_pages();
+		pages = now > before ? now - before : 0;
 	}
-	iommu_kdump_free_ranges(&old->shared);
-
-	/*
-	 * Slice by slice: the DMA API may take ranges from us meanwhile. A leaf
-	 * that is larger than a slice goes with the slice that it starts in.
-	 */
-	for (;;) {
-		struct iommu_kdump_range r;
-
-		spin_lock_irq(&old->lock);
-		i = iommu_kdump_find_below(ranges, pos) + 1;
-		if (i && ranges->r[i - 1].last >= pos)
-			i--;
-		if (i >= ranges->nr)
-			break;
-		r = ranges->r[i];
-		r.first = max(r.first, pos);
-		if (r.last - r.first >= slice)
-			r.last = r.first | (slice - 1);
-		iommu_kdump_unmap_range(domain, r.first, r.last);
-		if (check_add_overflow(r.last, 1ULL, &pos))
-			break;
-		spin_unlock_irq(&old->lock);
-		cond_resched();
-	}
+	spin_lock_irq(&old->lock);
 	old->mapped = false;
 	spin_unlock_irq(&old->lock);
+	iommu_kdump_free_ranges(&old->shared);
 	iommu_kdump_free_ranges(&old->pieces);
+	return pages;
 }
 
 /**

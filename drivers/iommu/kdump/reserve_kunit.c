@@ -89,6 +89,40 @@ static void test_blocked_prefers_low(struct kunit *test)
 	crash_check_end(crash);
 }
 
+static int no_node(struct iova_domain *iovad, unsigned long size, u64 limit,
+		   bool flush, unsigned long *pfn)
+{
+	return -ENOMEM;
+}
+
+/* Memory that is short for a moment is no shortage of IOVAs */
+static void test_no_node(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = crash_one_device(test, &crash);
+	struct page *page = virt_to_page(crash);
+	unsigned int i;
+
+	kunit_deactivate_static_stub(test, iommu_kdump_wants_low);
+	crash_boot(crash);
+	crash_bind(crash, dev);
+	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
+	kunit_activate_static_stub(test, iommu_kdump_try_iova, no_node);
+	for (i = 0; i < 4; i++)
+		KUNIT_EXPECT_EQ(test,
+				dma_map_page(dev, page, 0, SZ_4K,
+					     DMA_BIDIRECTIONAL),
+				DMA_MAPPING_ERROR);
+	kunit_deactivate_static_stub(test, iommu_kdump_try_iova);
+	KUNIT_EXPECT_EQ(test,
+			iommu_kdump_given_back(dev->iommu_group->default_domain),
+			0);
+	crash_map_new(crash, dev);
+	KUNIT_EXPECT_LT(test, crash->new[0].iova, SZ_1G);
+	crash_check_dma(crash, WORKS);
+	crash_check_end(crash);
+}
+
 /* Below 1 GiB as long as there is room, and nothing is lost when there is none */
 static void test_wiped_no_room(struct kunit *test)
 {
@@ -408,6 +442,7 @@ static struct kunit_case reserve_cases[] = {
 	KUNIT_CASE_PARAM(test_wiped_leaves, crash_machines),
 	KUNIT_CASE_PARAM(test_wiped_entry, crash_machines),
 	KUNIT_CASE_PARAM(test_blocked_prefers_low, crash_machines),
+	KUNIT_CASE_PARAM(test_no_node, crash_machines),
 	KUNIT_CASE_PARAM(test_wiped_no_room, crash_machines),
 	KUNIT_CASE_PARAM(test_refused_reserved, crash_machines),
 	/* Sizes of AMD's large pages are in the address: none is misaligned */

@@ -17,6 +17,7 @@
 #include <linux/printk.h>
 #include <linux/spinlock.h>
 
+#include <kunit/static_stub.h>
 #include <kunit/visibility.h>
 
 #include "../iommu-priv.h"
@@ -170,31 +171,48 @@ u64 iommu_kdump_old_ram_size(void)
 	return size;
 }
 
-static int max_resource_end(struct resource *res, void *arg)
-{
-	u64 *last = arg;
-
-	*last = max_t(u64, *last, res->end);
-	return 0;
-}
-
 /**
  * iommu_kdump_last_target() - Where does everything end that a device can reach?
+ * @targets: with what iommu_kdump_find_resources() has found
  *
  * Return: the last address of a page, not below 4 GiB.
  */
-u64 iommu_kdump_last_target(void)
+u64 iommu_kdump_last_target(const struct iommu_kdump_targets *targets)
 {
 	u64 end = U32_MAX, addr = 0, last;
 
-	walk_iomem_res_desc(IORES_DESC_NONE, IORESOURCE_MEM, 0, -1, &end,
-			    max_resource_end);
+	if (targets->windows.nr)
+		end = max(end, targets->windows.r[targets->windows.nr - 1].last);
 	do {
 		if (iommu_kdump_old_ram_extent(addr, &last))
 			end = max(end, last);
 		addr = last + 1;
 	} while (addr);
 	return PAGE_ALIGN(end + 1) - 1;
+}
+
+static int add_resource(struct resource *res, void *arg)
+{
+	struct iommu_kdump_targets *targets = arg;
+
+	/* Without memory: what is there is not mapped, unless it lies near to memory */
+	iommu_kdump_add_range(&targets->windows, res->start, res->end);
+	return 0;
+}
+
+/**
+ * iommu_kdump_find_resources() - Find what devices reach that are not translated
+ * @targets: &iommu_kdump_targets.windows gets all that the crash kernel knows of
+ *
+ * Firmware's memory and the registers of chipsets, for instance.
+ */
+void iommu_kdump_find_resources(struct iommu_kdump_targets *targets)
+{
+	KUNIT_STATIC_STUB_REDIRECT(iommu_kdump_find_resources, targets);
+
+	walk_iomem_res_desc(IORES_DESC_NONE, IORESOURCE_MEM, 0, -1, targets,
+			    add_resource);
+	iommu_kdump_merge_ranges(&targets->windows);
 }
 
 /**

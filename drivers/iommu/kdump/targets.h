@@ -38,13 +38,14 @@ struct iommu_kdump_targets {
 };
 
 void iommu_kdump_find_windows(struct iommu_kdump_targets *targets);
+void iommu_kdump_find_resources(struct iommu_kdump_targets *targets);
 enum iommu_kdump_target
 iommu_kdump_find_target(const struct iommu_kdump_targets *targets,
 			phys_addr_t phys, u64 *last);
 u64 iommu_kdump_ram_start(const struct iommu_kdump_targets *targets, u64 phys,
 			  u64 last);
 u64 iommu_kdump_old_ram_size(void);
-u64 iommu_kdump_last_target(void);
+u64 iommu_kdump_last_target(const struct iommu_kdump_targets *targets);
 int iommu_kdump_find_regions(struct iommu_group *group, u64 granule,
 			     struct iommu_kdump_ranges *regions);
 
