@@ -14,6 +14,7 @@
 #include <kunit/static_stub.h>
 #include <kunit/test.h>
 
+#include "../dma-iommu.h"
 #include "../iommu-priv.h"
 #include "crash_kunit.h"
 #include "kdump.h"
@@ -150,6 +151,40 @@ static void test_many_ranges(struct kunit *test)
 	crash_check_end(crash);
 }
 
+/* Interrupts are off meanwhile, so a shortage does not take all that there is at once */
+static void test_reclaim_bounded(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = crash_one_device(test, &crash);
+	struct iommu_domain *domain;
+	unsigned int i, left, gone = 0;
+	struct iommu_kdump_iova *old;
+
+	for (i = 0; i < 300; i++)
+		crash_map(crash, OLD_RAM, SZ_2G + i * SZ_128K,
+			  OLD_BUFFERS + SZ_64M + i * SZ_8K, SZ_4K,
+			  PTE_R | PTE_W);
+	crash_boot(crash);
+	crash_bind(crash, dev);
+	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
+	crash->expect = SAFE;
+	domain = dev->iommu_group->default_domain;
+	old = iommu_dma_kdump_iova(domain);
+	left = old->reserved.nr;
+	KUNIT_ASSERT_GT(test, left, 300);
+	for (i = 1; left; left -= gone) {
+		KUNIT_ASSERT_TRUE(test,
+				  iommu_kdump_reclaim_iova(domain,
+							   iommu_dma_iova_domain(domain),
+							   old, U64_MAX));
+		gone = left - old->reserved.nr;
+		KUNIT_EXPECT_EQ(test, gone, min(left, i));
+		i = min(2 * i, 64U);
+	}
+	crash->forgotten = true;
+	crash_check_end(crash);
+}
+
 /* Three tables, and each of the upper two leads to the next one 512 times */
 static struct device *endless(struct kunit *test, struct crash **crash)
 {
@@ -258,6 +293,7 @@ static struct kunit_case cost_cases[] = {
 	KUNIT_CASE_PARAM(test_identity_far, crash_machines),
 	KUNIT_CASE_PARAM(test_release_frees, crash_machines),
 	KUNIT_CASE(test_many_ranges),
+	KUNIT_CASE(test_reclaim_bounded),
 	KUNIT_CASE_PARAM(test_endless_tables, crash_machines),
 	KUNIT_CASE(test_endless_time),
 	KUNIT_CASE_PARAM(test_budget_of_all, crash_machines),

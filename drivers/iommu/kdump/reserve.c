@@ -9,7 +9,7 @@
  *
  * The dump comes first, so the reservation gives way when the allocator runs
  * out: the highest ranges that the device can reach go first, twice as many each
- * time. If the old mappings are still there, they are removed with their range.
+ * time, up to 64. If the old mappings are still there, they are removed with their range.
  */
 
 #include <linux/generic_pt/iommu.h>
@@ -26,6 +26,9 @@
 #include "../dma-iommu.h"
 #include "kdump.h"
 #include "trace.h"
+
+/* Ranges that one shortage gives back at most: interrupts are off meanwhile */
+#define MAX_RECLAIM	64
 
 /*
  * Take what is free of a range out of the allocator. What is reserved by somebody
@@ -407,7 +410,7 @@ bool iommu_kdump_reclaim_iova(struct iommu_domain *domain,
 	}
 	old->reclaimed += n;
 	/* Not when there was nothing within the reach of the device */
-	if (n == old->next_reclaim && n <= UINT_MAX / 2)
+	if (n == old->next_reclaim && n < MAX_RECLAIM)
 		old->next_reclaim *= 2;
 	spin_unlock_irqrestore(&old->lock, flags);
 	return n;
