@@ -39,6 +39,9 @@ QEMU = os.environ.get("QEMU", "qemu-system-x86_64")
 # Of Student's t for 19 degrees of freedom, two-sided, 95 %
 T_19 = 2.093
 
+# Functions of a host that runs with iommu=pt
+MANY = (16, 64, 256)
+
 # What each kernel is measured against: the unmodified one with the same options
 UNMODIFIED = {"framework": "mainline", "off": "mainline-off"}
 
@@ -380,17 +383,18 @@ class Guest:
             (boot / "initrd").write_bytes(crash)
             self.initrd.write_bytes(build._pad(crash) + build._cpio(boot.parent))
 
-    def boot(self, bench, icount, log, timeout=900):
-        command = [QEMU, "-nodefaults", "-display", "none", "-no-reboot",
-                   "-machine", "q35", "-accel", "tcg", "-cpu", "max", "-smp", "1",
+    def boot(self, bench, icount, log, timeout=900, qemu=QEMU, cpu="max", more=(),
+             words=""):
+        command = [qemu, "-nodefaults", "-display", "none", "-no-reboot",
+                   "-machine", "q35", "-accel", "tcg", "-cpu", cpu, "-smp", "1",
                    "-m", "512", "-kernel", str(self.image), "-initrd",
                    str(self.initrd), "-append",
                    f"console=ttyS0,115200 printk.devkmsg=on panic=-1 "
-                   f"crashkernel=192M no_timer_check bench={bench}",
+                   f"crashkernel=192M no_timer_check bench={bench} {words}",
                    "-serial", "stdio", "-device", "intel-iommu,intremap=on",
                    "-machine", "kernel-irqchip=split",
                    "-device", "edu,addr=6", "-device", "e1000e,addr=3,netdev=n0",
-                   "-netdev", "user,id=n0,restrict=on"]
+                   "-netdev", "user,id=n0,restrict=on", *more]
         if icount:
             command += ["-icount", "shift=0,sleep=off", "-rtc",
                         "base=2026-01-01,clock=vm"]
@@ -488,6 +492,59 @@ def run_panic(results, guests, work, pairs):
                     note=f"{mean - error:.3f} to {mean + error:.3f} (95 %); "
                          f"{statistics.mean(wall['framework']):.2f} s and "
                          f"{statistics.mean(wall['mainline']):.2f} s")
+
+
+# Hosts that run with iommu=pt
+
+def many_functions(number):
+    """Root ports, which have ACS, and behind each of them a device: all of them in groups
+    of their own. The firmware puts devices high up if there is much memory."""
+    words = ["-m", "6G", "-global", "q35-pcihost.pci-hole64-size=50T",
+             "-device", "pci-testdev,addr=7,membar=1G"]
+    for port in range(number // 2):
+        words += ["-device", f"pcie-root-port,id=port{port},bus=pcie.0,"
+                             f"addr={8 + port // 8:x}.{port % 8},multifunction=on,"
+                             f"chassis={1 + port},io-reserve=0",
+                  "-device", f"edu,bus=port{port}"]
+    return words
+
+
+def first_process(boot):
+    """(instructions from the panic to the first process, its free KiB, groups)."""
+    seen = {name: values for name, values in boot.results()
+            if name in ("panic", "first", "memory", "functions")}
+    if len(seen) < 4:
+        raise BenchError(f"{boot.what}: no first process: see {boot.log}")
+    return (seen["first"]["tsc"] - seen["panic"]["tsc"], seen["memory"]["free"],
+            seen["functions"]["groups"])
+
+
+def run_identity(results, guests, work, qemu):
+    """What a host without translation costs that has many functions, and addresses
+    up to 2^46."""
+    if not qemu.exists():
+        results.add("iommu=pt", "panic to first process, to unmodified", None,
+                    note="address windows near 2^46 need QEMU 11")
+        return
+    counted = {"mainline": {}, "framework": {}}
+    for number in MANY:
+        for name, seen in counted.items():
+            boot = guests[name].boot("identity", True, work / f"pt-{name}-{number}.log",
+                                     qemu=qemu, cpu="max,phys-bits=46",
+                                     more=many_functions(number), words="iommu=pt")
+            boot.must_be_clean("bench error")
+            seen[number] = first_process(boot)
+            say(f"iommu=pt, {number} functions, {name}: {seen[number][0]:,} instructions")
+    results.raw["identity"] = counted
+    for number in MANY:
+        ours, base = counted["framework"][number], counted["mainline"][number]
+        results.add("iommu=pt", f"panic to first process, {number} functions, "
+                    f"instructions to unmodified", ours[0] / base[0], 1.05,
+                    note=f"{ours[0]:,} and {base[0]:,}; address windows up to 2^46")
+        results.add("iommu=pt", f"memory taken before userspace, {number} functions, "
+                    f"of each group that carries", (base[1] - ours[1]) / ours[2], 64,
+                    "KiB", note=f"{ours[2]} groups; "
+                                f"{ours[1]:,} and {base[1]:,} KiB free")
 
 
 # The kernels as files
@@ -681,14 +738,54 @@ def run_files(results, options, work):
     compare_text(results, options.off, options.mainline_off, work)
 
 
-# The picture
+# The pictures
+
+def identity_picture(results, out):
+    counted = results.raw.get("identity")
+    if not counted:
+        return
+    plots = [(name, colour, [(number, values[0] / 1e9)
+                             for number, values in counted[name].items()])
+             for name, colour in (("mainline", "#d01020"), ("framework", "#2a7f3f"))]
+    gnuplot(out / "bench-identity",
+            "set title 'Panic to first process, iommu=pt, address windows up to 2^46'\n"
+            "set yrange [0:]\nset key bottom right noenhanced\n"
+            "set xlabel 'functions, each in a group of its own'\n"
+            "set ylabel 'thousand million instructions'\n",
+            [("unmodified kernel" if name == "mainline" else name, colour, 1, points)
+             for name, colour, points in plots])
+
+
+def gnuplot(target, settings, series):
+    """Lines of (title, colour, dash, points) as target.svg and target.png."""
+    if not shutil.which("gnuplot"):
+        say("no picture: install the package gnuplot-nox")
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        plots = []
+        for number, (title, colour, dash, points) in enumerate(series):
+            data = pathlib.Path(scratch) / str(number)
+            data.write_text("".join(f"{x} {y}\n" for x, y in points), encoding="ascii")
+            plots.append(f"'{data}' with linespoints lw 2 pt 7 ps 0.6 dt {dash} "
+                         f"lc rgb '{colour}' title '{title}'")
+        for suffix, terminal in (("svg", "svg size 820,520 font 'sans,12'"),
+                                 ("png", "pngcairo size 1230,780 font 'sans,15'")):
+            script = pathlib.Path(scratch) / "script"
+            script.write_text(
+                f"set terminal {terminal} background rgb 'white'\n"
+                f"set output '{target.with_suffix('.' + suffix)}'\n"
+                "set grid\nset border 3\nset xtics nomirror\nset ytics nomirror\n"
+                f"{settings}plot {', '.join(plots)}\n", encoding="ascii")
+            done = subprocess.run(["gnuplot", str(script)], check=False,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            if done.returncode:
+                say(f"no picture: gnuplot says {done.stdout.decode().strip()}")
+                return
+
 
 def picture(results, out):
     lines = results.raw.get("kunit", {}).get("import", [])
     if not lines:
-        return
-    if not shutil.which("gnuplot"):
-        say("no picture: install the package gnuplot-nox")
         return
     series = [
         ("runs", "ns", "import, runs of 64 MiB", "#2a7f3f", 1),
@@ -697,36 +794,18 @@ def picture(results, out):
         ("scattered", "control", "iommu_map() for each page", "#d01020", 1),
         ("runs", "floor", "floor: a linear read of the same tables", "#000000", 2),
     ]
-    with tempfile.TemporaryDirectory() as scratch:
-        plots = []
-        for number, (layout, key, title, colour, dash) in enumerate(series):
-            data = pathlib.Path(scratch) / str(number)
-            data.write_text("".join(
-                f"{v['size'] / GIB} {v[key] / 1e6}\n" for v in lines
-                if v["layout"] == layout and v[key]), encoding="ascii")
-            plots.append(f"'{data}' with linespoints lw 2 pt 7 ps 0.6 dt {dash} "
-                         f"lc rgb '{colour}' title '{title}'")
-        for suffix, terminal in (("svg", "svg size 820,520 font 'sans,12'"),
-                                 ("png", "pngcairo size 1230,780 font 'sans,15'")):
-            script = pathlib.Path(scratch) / "script"
-            script.write_text(
-                f"set terminal {terminal} background rgb 'white'\n"
-                f"set output '{out / ('bench.' + suffix)}'\n"
-                "set title 'What it costs to carry mappings of 4 KiB pages over'\n"
-                "set logscale xy\nset grid\nset key left top noenhanced\nset border 3\n"
-                "set xtics nomirror ('64 MiB' 0.0625, '1 GiB' 1, '16 GiB' 16)\n"
-                "set ytics nomirror\nset xrange [0.05:20]\n"
-                "set xlabel 'mapped by the crashed kernel'\n"
-                "set ylabel 'million instructions'\n"
-                "plot " + ", ".join(plots) + "\n", encoding="ascii")
-            done = subprocess.run(["gnuplot", str(script)], check=False,
-                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-            if done.returncode:
-                say(f"no picture: gnuplot says {done.stdout.decode().strip()}")
-                return
+    gnuplot(out / "bench",
+            "set title 'What it costs to carry mappings of 4 KiB pages over'\n"
+            "set logscale xy\nset key left top noenhanced\n"
+            "set xtics nomirror ('64 MiB' 0.0625, '1 GiB' 1, '16 GiB' 16)\n"
+            "set xrange [0.05:20]\nset xlabel 'mapped by the crashed kernel'\n"
+            "set ylabel 'million instructions'\n",
+            [(title, colour, dash, [(v["size"] / GIB, v[key] / 1e6) for v in lines
+                                    if v["layout"] == layout and v[key]])
+             for layout, key, title, colour, dash in series])
 
 
-PARTS = ("kunit", "files", "map", "panic")
+PARTS = ("kunit", "files", "map", "panic", "identity")
 
 
 def main():
@@ -757,7 +836,7 @@ def main():
     try:
         if "files" in parts:
             run_files(results, options, work)
-        if "map" in parts or "panic" in parts:
+        if {"map", "panic", "identity"} & set(parts):
             guests = {name: Guest(name, getattr(options, name.replace("-", "_")), work)
                       for name in ("mainline", "framework", "off", "mainline-off")}
             for guest in guests.values():
@@ -766,6 +845,9 @@ def main():
                 run_map(results, guests, work)
             if "panic" in parts:
                 run_panic(results, guests, work, options.pairs)
+            if "identity" in parts:
+                run_identity(results, guests, work,
+                             options.out / "qemu-11/qemu-system-x86_64")
         if "kunit" in parts:
             run_kunit(results, options, work)
     except (BenchError, processes.Stopped) as error:
@@ -773,6 +855,7 @@ def main():
         return 1
 
     picture(results, options.out)
+    identity_picture(results, options.out)
     target = options.out / "bench.json"
     partial = target.with_suffix(".partial")
     partial.write_text(json.dumps({"parts": parts, "figures": results.figures,

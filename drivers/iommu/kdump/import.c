@@ -44,48 +44,49 @@ static u64 leaf_table_span(const struct iommu_kdump_report *report)
 	return rounddown_pow_of_two(sizes) * (report->granule / sizeof(u64));
 }
 
+static int report_identity(struct iommu_kdump_report *report, u64 first, u64 end)
+{
+	if (first == end)
+		return 0;
+	return iommu_kdump_report_mapping(report, first, first, end - first,
+					  IOMMU_READ | IOMMU_WRITE);
+}
+
 /*
- * All that there is, except the memory of the crash kernel. A hole between memory, PCI
- * windows and what else firmware and drivers have told of is mapped as far as it takes no
- * page table of its own: there may be memory that nobody has told of.
+ * All that there is, except the memory of the crash kernel. A hole between memory,
+ * registers and what else firmware and drivers have told of is mapped as far as it takes
+ * no page table of its own: there may be memory that nobody has told of.
  */
 static int import_identity(struct iommu_kdump_report *report)
 {
+	struct iommu_kdump_targets reach = { .granule = report->granule };
 	u64 span = leaf_table_span(report), first = 0, pos = 0, last;
-	const int rw = IOMMU_READ | IOMMU_WRITE;
-	int ret;
+	int ret = 0;
 
 	/* Where the crash kernel's memory is not known, there can be no hole */
 	if (!iommu_kdump_oldmem_known())
 		return -EUCLEAN;
 	report->identity = true;
-	iommu_kdump_find_resources(&report->targets);
-	last = iommu_kdump_last_target(&report->targets) | (report->granule - 1);
-	last = min(last, report->last);
-	for (;;) {
+	iommu_kdump_find_resources(&reach);
+	last = min(iommu_kdump_last_target(&reach) | (report->granule - 1),
+		   report->last);
+	while (!ret) {
 		enum iommu_kdump_target target;
 		u64 end, hole, hole_end;
 
-		target = iommu_kdump_find_target(&report->targets, pos, &end);
+		target = iommu_kdump_find_target(&reach, pos, &end);
 		if (end >= last)
 			break;
 		hole = ALIGN(pos, span);
 		hole_end = ALIGN_DOWN(end + 1, span);
 		if (target == KDUMP_TARGET_NOTHING && hole < hole_end) {
-			ret = 0;
-			if (hole > first)
-				ret = iommu_kdump_report_mapping(report, first,
-								 first,
-								 hole - first,
-								 rw);
-			if (ret)
-				return ret;
+			ret = report_identity(report, first, hole);
 			first = hole_end;
 		}
 		pos = end + 1;
 	}
-	return iommu_kdump_report_mapping(report, first, first, last - first + 1,
-					  rw);
+	iommu_kdump_free_ranges(&reach.windows);
+	return ret ?: report_identity(report, first, last + 1);
 }
 
 /* Longer than for any table that makes sense. Somebody waits for the dump. */

@@ -173,7 +173,7 @@ u64 iommu_kdump_old_ram_size(void)
 
 /**
  * iommu_kdump_last_target() - Where does everything end that a device can reach?
- * @targets: with what iommu_kdump_find_resources() has found
+ * @targets: what iommu_kdump_find_resources() has found
  *
  * Return: the last address of a page, not below 4 GiB.
  */
@@ -195,6 +195,9 @@ static int add_resource(struct resource *res, void *arg)
 {
 	struct iommu_kdump_targets *targets = arg;
 
+	/* Terabytes of address space for PCI devices, few of which are there */
+	if (res->flags & IORESOURCE_WINDOW)
+		return 0;
 	/* Without memory: what is there is not mapped, unless it lies near to memory */
 	iommu_kdump_add_range(&targets->windows, res->start, res->end);
 	return 0;
@@ -204,7 +207,7 @@ static int add_resource(struct resource *res, void *arg)
  * iommu_kdump_find_resources() - Find what devices reach that are not translated
  * @targets: &iommu_kdump_targets.windows gets all that the crash kernel knows of
  *
- * Firmware's memory and the registers of chipsets, for instance.
+ * Registers of PCI devices and chipsets, and firmware's memory.
  */
 void iommu_kdump_find_resources(struct iommu_kdump_targets *targets)
 {

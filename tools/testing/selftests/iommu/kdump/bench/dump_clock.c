@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * dump_clock panic: note the time and panic
+ * dump_clock first: note the time
  * dump_clock dump: read the first page of /proc/vmcore, and the first page of memory
  *	that is in it, and note the time
  *
@@ -67,6 +68,10 @@ int main(int argc, char **argv)
 		return crash();
 	if (argc == 2 && !strcmp(argv[1], "dump"))
 		return dump();
-	fprintf(stderr, "usage: dump_clock panic|dump\n");
+	if (argc == 2 && !strcmp(argv[1], "first")) {
+		say("first", __rdtsc());
+		return 0;
+	}
+	fprintf(stderr, "usage: dump_clock panic|first|dump\n");
 	return 2;
 }
