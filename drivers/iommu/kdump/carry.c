@@ -70,21 +70,24 @@ void iommu_kdump_charge(s64 pages)
 	atomic64_add(pages, &carried_pages);
 }
 
-/*
- * An eighth of the memory of the crash kernel for the old mappings of one group, a
- * quarter for those of all, and never the last eighth of what is free: the dump needs the
- * rest.
+/**
+ * iommu_kdump_table_budget() - What the old mappings of one more group may take
+ *
+ * An eighth of the memory of the crash kernel, a half for those of all groups, and
+ * never the last eighth of what is free: the dump needs the rest.
+ *
+ * Return: in pages.
  */
-VISIBLE_IF_KUNIT u64 iommu_kdump_table_budget(void)
+u64 iommu_kdump_table_budget(void)
 {
 	u64 total = totalram_pages(), avail = iommu_kdump_free_pages();
 	u64 carried = iommu_kdump_carried_pages();
 
 	KUNIT_STATIC_STUB_REDIRECT(iommu_kdump_table_budget);
 
-	if (avail <= total / 8 || carried >= total / 4)
+	if (avail <= total / 8 || carried >= total / 2)
 		return 0;
-	return min3(total / 8, avail - total / 8, total / 4 - carried);
+	return min3(total / 8, avail - total / 8, total / 2 - carried);
 }
 
 static u64 largest_page(const struct iommu_domain *domain)

@@ -239,9 +239,9 @@ static void test_endless_time(struct kunit *test)
 	crash_check_end(crash);
 }
 
-static u64 nearly_a_quarter(void)
+static u64 nearly_a_half(void)
 {
-	return totalram_pages() / 4 - 3;
+	return totalram_pages() / 2 - 3;
 }
 
 /* What a group takes counts as long as it carries, and the others get the rest */
@@ -260,7 +260,7 @@ static void test_budget_of_all(struct kunit *test)
 
 	kunit_deactivate_static_stub(test, iommu_kdump_table_budget);
 	kunit_activate_static_stub(test, iommu_kdump_carried_pages,
-				   nearly_a_quarter);
+				   nearly_a_half);
 	KUNIT_EXPECT_LE(test, iommu_kdump_table_budget(), 3);
 	kunit_deactivate_static_stub(test, iommu_kdump_carried_pages);
 	KUNIT_EXPECT_GT(test, iommu_kdump_table_budget(), 3);

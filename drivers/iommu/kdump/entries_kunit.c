@@ -113,6 +113,77 @@ static void test_refuse(struct kunit *test)
 				  iommu_kdump_entry_was_refused(entries, no[i]));
 }
 
+/* All of them, also if none has been refused before, and whatever the first one is */
+static void test_refuse_all(struct kunit *test)
+{
+	struct iommu_kdump_entries *entries = new_entries(test, NULL);
+
+	iommu_kdump_refuse_entries(entries, 7, 0);
+	KUNIT_EXPECT_TRUE(test, iommu_kdump_entry_was_refused(entries, 0));
+	KUNIT_EXPECT_TRUE(test, iommu_kdump_entry_was_refused(entries, U32_MAX));
+	iommu_kdump_refuse_entries(entries, 7, 1);
+	KUNIT_EXPECT_TRUE(test, iommu_kdump_entry_was_refused(entries, 0));
+}
+
+static u32 own_id(struct iommu_kdump_entries *entries, struct device *dev)
+{
+	return 70000;
+}
+
+struct walked {
+	u32 ids[8];
+	unsigned int nr;
+	u32 last;
+};
+
+static int walk(struct iommu_kdump_entries *entries, u32 id, void *data)
+{
+	struct walked *walked = data;
+
+	walked->ids[walked->nr++] = id;
+	return id == walked->last ? -EINTR : 0;
+}
+
+/* What firmware says, and what only the driver knows */
+static void test_walk(struct kunit *test)
+{
+	static const struct iommu_kdump_entry_ops ops = {
+		.own_id = own_id,
+		.silence = silence,
+	};
+	struct iommu_kdump_entries *entries = new_entries(test, NULL);
+	struct crash *crash = crash_new(test, NULL);
+	static const u32 rids[] = { 3, 11 };
+	struct walked walked = {};
+	struct device *dev;
+
+	dev = kunit_iommu_add_device(crash->iommu, 0, rids, ARRAY_SIZE(rids));
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dev);
+	crash_boot(crash);
+	KUNIT_EXPECT_EQ(test, iommu_kdump_walk_ids(entries, dev, walk, &walked),
+			0);
+	KUNIT_EXPECT_EQ(test, walked.nr, 2);
+	KUNIT_EXPECT_EQ(test, walked.ids[0], 3);
+	KUNIT_EXPECT_EQ(test, walked.ids[1], 11);
+
+	entries->ops = &ops;
+	walked.nr = 0;
+	KUNIT_EXPECT_EQ(test, iommu_kdump_walk_ids(entries, dev, walk, &walked),
+			0);
+	KUNIT_EXPECT_EQ(test, walked.nr, 3);
+	KUNIT_EXPECT_EQ(test, walked.ids[2], 70000);
+	KUNIT_EXPECT_FALSE(test, iommu_kdump_dev_is_old(entries, dev));
+	KUNIT_EXPECT_EQ(test, iommu_kdump_keep_entry(entries, 70000, 1), 0);
+	KUNIT_EXPECT_TRUE(test, iommu_kdump_dev_is_old(entries, dev));
+
+	walked.nr = 0;
+	walked.last = 11;
+	KUNIT_EXPECT_EQ(test, iommu_kdump_walk_ids(entries, dev, walk, &walked),
+			-EINTR);
+	KUNIT_EXPECT_EQ(test, walked.nr, 2);
+	crash_check_end(crash);
+}
+
 static void test_refuse_many(struct kunit *test)
 {
 	struct iommu_kdump_entries *entries = new_entries(test, NULL);
@@ -324,7 +395,9 @@ static void test_fault_silenced(struct kunit *test)
 
 static struct kunit_case entries_cases[] = {
 	KUNIT_CASE(test_refuse),
+	KUNIT_CASE(test_refuse_all),
 	KUNIT_CASE(test_refuse_many),
+	KUNIT_CASE(test_walk),
 	KUNIT_CASE(test_keep),
 	KUNIT_CASE(test_keep_ids),
 	KUNIT_CASE(test_fault),

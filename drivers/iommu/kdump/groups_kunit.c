@@ -214,6 +214,54 @@ static void test_two_groups(struct kunit *test)
 	crash_check_end(crash);
 }
 
+/* One device with two IDs, whose DMA has the one or the other */
+static struct device *add_two_ids(struct crash *crash)
+{
+	static const u32 ids[] = { 1, 2 };
+	struct device *dev = kunit_iommu_add_device(crash->iommu, 0, ids,
+						    ARRAY_SIZE(ids));
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(crash->test, dev);
+	return dev;
+}
+
+static void test_ids_alike(struct kunit *test)
+{
+	struct crash *crash = crash_new(test, NULL);
+	u64 root = crash_translated(crash, 1, 7);
+	struct device *dev;
+
+	crash_set_entry(crash, 2, KUNIT_IOMMU_PAGING, root, 7);
+	crash_add_legacy(crash, 2, root, 0xfd000000, OLD_BUFFERS, SZ_4K,
+			 PTE_R | PTE_W);
+	dev = add_two_ids(crash);
+	crash_boot(crash);
+	EXPECT_STATE(crash, dev, KDUMP_INHERITED);
+	crash->expect = WORKS;
+	crash_bind(crash, dev);
+	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
+	crash_check_dma(crash, WORKS);
+	crash_check_end(crash);
+}
+
+/* Nobody sets that up: which of the two is wrong is not known */
+static void test_ids_differ(struct kunit *test)
+{
+	struct crash *crash = crash_new(test, NULL);
+	struct device *dev;
+
+	crash_translated(crash, 1, 7);
+	crash_translated(crash, 2, 8);
+	dev = add_two_ids(crash);
+	crash->expect = SAFE;
+	crash_boot(crash);
+	EXPECT_STATE(crash, dev, KDUMP_BLOCKED);
+	crash_check_dma(crash, FAULTS);
+	crash_bind(crash, dev);
+	crash_check_dma(crash, FAULTS);
+	crash_check_end(crash);
+}
+
 static struct kunit_case groups_cases[] = {
 	KUNIT_CASE_PARAM(test_group_driverless_holds, crash_machines),
 	KUNIT_CASE_PARAM(test_group_driverless_removed, crash_machines),
@@ -223,6 +271,8 @@ static struct kunit_case groups_cases[] = {
 	KUNIT_CASE_PARAM(test_group_contradiction_blocks, crash_machines),
 	KUNIT_CASE_PARAM(test_blocked_keeps_direct_region, crash_machines),
 	KUNIT_CASE_PARAM(test_group_identity_and_paging_blocks, crash_machines),
+	KUNIT_CASE_PARAM(test_ids_alike, crash_machines),
+	KUNIT_CASE_PARAM(test_ids_differ, crash_machines),
 	KUNIT_CASE_PARAM(test_two_groups, crash_machines),
 	{}
 };

@@ -6,12 +6,14 @@
 #include <linux/device.h>
 #include <linux/generic_pt/iommu.h>
 #include <linux/iommu.h>
+#include <linux/iova.h>
 #include <linux/sizes.h>
 
 #include <kunit/iommu.h>
 #include <kunit/static_stub.h>
 #include <kunit/test.h>
 
+#include "../dma-iommu.h"
 #include "../iommu-priv.h"
 #include "carry.h"
 #include "crash_kunit.h"
@@ -158,6 +160,63 @@ static void test_late_iova_in_use(struct kunit *test)
 	crash_check_dma(crash, WORKS);
 	crash_check_new(crash);
 	EXPECT_STATE(crash, b, KDUMP_NONE);
+	crash_check_end(crash);
+}
+
+/* Nothing is mapped there, but the allocator has it at hand for the next one */
+static void test_late_iova_cached(struct kunit *test)
+{
+	struct crash *crash = crash_new(test, NULL);
+	struct device *a = crash_add_dev(crash, 0, 1), *b;
+	u64 root = hidden_device(crash), iova;
+	struct iova_domain *iovad;
+	struct legacy *l;
+
+	l = crash_add_legacy(crash, 2, root, 0xfe000000, OLD_BUFFERS + SZ_64M,
+			     SZ_2M, PTE_R);
+	crash_boot(crash);
+	crash_bind(crash, a);
+	crash_map_new(crash, a);
+	iova = crash->new[0].iova;
+	crash_unmap_new(crash);
+	iovad = iommu_dma_iova_domain(a->iommu_group->default_domain);
+	KUNIT_ASSERT_NOT_NULL(test, find_iova(iovad, iova_pfn(iovad, iova)));
+	crash_map(crash, root, iova, OLD_BUFFERS, SZ_4K, PTE_R | PTE_W);
+	memcpy(crash->snapshot, crash->tables, OLD_TABLES * PAGE_SIZE);
+	l->refused = true;
+	b = add_late(crash);
+	crash->validated = true;
+	crash_check_dma(crash, WORKS);
+	/* Nothing has been kept from the allocator for it */
+	KUNIT_EXPECT_NULL(test, find_iova(iovad, iova_pfn(iovad, 0xfe000000)));
+	crash_use_new(crash, a);
+	EXPECT_STATE(crash, b, KDUMP_NONE);
+	crash_check_end(crash);
+}
+
+/* Next to each other in the table and in memory, but not the same permissions */
+static void test_neighbours(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = crash_one_device(test, &crash);
+	static const u64 prots[] = {
+		PTE_R, PTE_W, PTE_R | PTE_W, PTE_R, PTE_R | PTE_W, PTE_W,
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(prots); i++)
+		crash_add_legacy(crash, 1, OLD_RAM, SZ_1G + i * SZ_4K,
+				 OLD_BUFFERS + SZ_64M + i * SZ_4K, SZ_4K,
+				 prots[i]);
+	/* In large pages, which come one by one */
+	for (i = 0; i < 2; i++)
+		crash_add_legacy(crash, 1, OLD_RAM, SZ_2G + i * SZ_2M,
+				 OLD_BUFFERS + SZ_128M + i * SZ_2M, SZ_2M,
+				 prots[i]);
+	crash_boot(crash);
+	crash_bind(crash, dev);
+	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
+	crash_check_dma(crash, WORKS);
 	crash_check_end(crash);
 }
 
@@ -509,6 +568,8 @@ static struct kunit_case import_cases[] = {
 	KUNIT_CASE_PARAM(test_late_after_release, crash_machines),
 	KUNIT_CASE_PARAM(test_late_contradiction, crash_machines),
 	KUNIT_CASE_PARAM(test_late_iova_in_use, crash_machines),
+	KUNIT_CASE_PARAM(test_late_iova_cached, crash_machines),
+	KUNIT_CASE_PARAM(test_neighbours, crash_machines),
 	KUNIT_CASE_PARAM(test_late_table_changes, crash_machines),
 	KUNIT_CASE_PARAM(test_late_identity, crash_machines),
 	KUNIT_CASE_PARAM(test_doorbell, crash_machines),

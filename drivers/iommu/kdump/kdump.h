@@ -233,7 +233,6 @@ int iommu_kdump_grace_setup(char *str);
 void iommu_kdump_check_driverless(void);
 u64 iommu_kdump_carried_pages(void);
 unsigned int iommu_kdump_walk_ms(void);
-u64 iommu_kdump_table_budget(void);
 void iommu_kdump_remove_doorbell(void);
 int iommu_kdump_out_of_memory(struct notifier_block *nb, unsigned long unused,
 			      void *freed);
@@ -291,6 +290,7 @@ unsigned int iommu_kdump_given_back(struct iommu_domain *domain);
 
 /* carry.c */
 u64 iommu_kdump_free_pages(void);
+u64 iommu_kdump_table_budget(void);
 void iommu_kdump_charge(s64 pages);
 bool iommu_kdump_unmap_some(struct iommu_domain *domain, u64 *first, u64 last,
 			    u64 *pages);

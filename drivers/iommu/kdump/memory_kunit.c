@@ -5,6 +5,7 @@
 
 #include <linux/device.h>
 #include <linux/error-injection.h>
+#include <linux/idr.h>
 #include <linux/iommu.h>
 #include <linux/iommu-kdump.h>
 #include <linux/kallsyms.h>
@@ -467,8 +468,75 @@ static void test_allocation_failures(struct kunit *test)
 	kunit_info(test, "%u allocations have failed: %u times blocked, %u times carried on\n",
 		   n - 1, blocked, carried - 1);
 }
+static void silence_nothing(struct iommu_kdump_entries *entries, u32 id)
+{
+}
+
+/* What is not remembered has cost nothing, and is not forgotten to be refused */
+static void test_entries_without_memory(struct kunit *test)
+{
+	static const struct iommu_kdump_entry_ops ops = {
+		.silence = silence_nothing,
+	};
+	struct iommu_kdump_entries entries = {};
+	struct iommu_kdump_ids ids;
+	unsigned int n, failed = 0;
+	DEFINE_IDA(ida);
+
+	inject_begin(test);
+	for (n = 1;; n++) {
+		bool injected;
+		int ret;
+
+		iommu_kdump_ids_init(&ids, &ida, 1, 100);
+		iommu_kdump_entries_init(&entries, &ops, &ids, "made-up");
+		/* The first of them needs memory for the list of IDs as well */
+		KUNIT_EXPECT_EQ(test, iommu_kdump_keep_entry(&entries, 1, 7), 0);
+		inject.seen = 0;
+		inject.nth = n;
+		inject.failed = false;
+		inject_on(0);
+		ret = iommu_kdump_keep_entry(&entries, 70000, 8);
+		inject_off();
+		injected = inject.failed;
+		KUNIT_EXPECT_TRUE(test, !ret || (injected && ret == -ENOMEM));
+		KUNIT_EXPECT_EQ(test, iommu_kdump_entry_is_old(&entries, 70000),
+				!ret);
+		/* The ID of what was forgotten belongs to nobody */
+		iommu_kdump_free_ids(&ids);
+		KUNIT_EXPECT_EQ(test, ida_exists(&ida, 8), !ret);
+		failed += !!ret;
+
+		iommu_kdump_refuse_entries(&entries, 20, 1);
+		inject.seen = 0;
+		inject.nth = 1;
+		inject_on(0);
+		iommu_kdump_refuse_entries(&entries, 30, 1);
+		inject_off();
+		KUNIT_EXPECT_TRUE(test,
+				  iommu_kdump_entry_was_refused(&entries, 20));
+		KUNIT_EXPECT_TRUE(test,
+				  iommu_kdump_entry_was_refused(&entries, 30));
+		iommu_kdump_entry_left(&entries, 1);
+		iommu_kdump_entry_left(&entries, 70000);
+		iommu_kdump_free_ids(&ids);
+		KUNIT_EXPECT_TRUE(test, ida_is_empty(&ida));
+		iommu_kdump_entries_destroy(&entries);
+		iommu_kdump_ids_destroy(&ids);
+		if (!injected)
+			break;
+		KUNIT_ASSERT_LT(test, n, 20);
+	}
+	KUNIT_EXPECT_GE(test, failed, 1);
+	ida_destroy(&ida);
+}
 #else
 static void test_allocation_failures(struct kunit *test)
+{
+	kunit_skip(test, "needs FUNCTION_ERROR_INJECTION, FAILSLAB and FAIL_PAGE_ALLOC");
+}
+
+static void test_entries_without_memory(struct kunit *test)
 {
 	kunit_skip(test, "needs FUNCTION_ERROR_INJECTION, FAILSLAB and FAIL_PAGE_ALLOC");
 }
@@ -479,6 +547,7 @@ static struct kunit_case memory_cases[] = {
 	KUNIT_CASE_PARAM(test_memory_pressure, crash_machines),
 	KUNIT_CASE_PARAM(test_out_of_memory, crash_machines),
 	KUNIT_CASE_PARAM(test_allocation_failures, crash_machines),
+	KUNIT_CASE(test_entries_without_memory),
 	{}
 };
 
