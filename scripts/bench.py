@@ -510,13 +510,14 @@ def many_functions(number):
 
 
 def first_process(boot):
-    """(instructions from the panic to the first process, its free KiB, groups)."""
+    """(instructions from the panic to the first process, its free KiB, groups, those of
+    them that carry)."""
     seen = {name: values for name, values in boot.results()
             if name in ("panic", "first", "memory", "functions")}
     if len(seen) < 4:
         raise BenchError(f"{boot.what}: no first process: see {boot.log}")
     return (seen["first"]["tsc"] - seen["panic"]["tsc"], seen["memory"]["free"],
-            seen["functions"]["groups"])
+            seen["functions"]["groups"], seen["functions"]["carry"])
 
 
 def run_identity(results, guests, work, qemu):
@@ -542,9 +543,10 @@ def run_identity(results, guests, work, qemu):
                     f"instructions to unmodified", ours[0] / base[0], 1.05,
                     note=f"{ours[0]:,} and {base[0]:,}; address windows up to 2^46")
         results.add("iommu=pt", f"memory taken before userspace, {number} functions, "
-                    f"of each group that carries", (base[1] - ours[1]) / ours[2], 64,
-                    "KiB", note=f"{ours[2]} groups; "
-                                f"{ours[1]:,} and {base[1]:,} KiB free")
+                    f"of each group", (base[1] - ours[1]) / ours[2], 64, "KiB",
+                    note=f"{ours[2]} groups, of which {ours[3]} carry: "
+                         f"{(base[1] - ours[1]) / max(1, ours[3]):.0f} KiB of each of "
+                         f"those")
 
 
 # The kernels as files
