@@ -42,6 +42,26 @@ static void test_group_driverless_holds(struct kunit *test)
 	crash_check_end(crash);
 }
 
+/* One that hardware has blocked all the time has nothing to hold */
+static void test_group_blocked_does_not_hold(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *a = crash_one_device(test, &crash), *b;
+
+	crash_set_entry(crash, 2, KUNIT_IOMMU_BLOCKED, 0, 0);
+	b = crash_add_dev(crash, 0, 2);
+	crash_boot(crash);
+	crash_bind(crash, a);
+	EXPECT_STATE(crash, b, KDUMP_CARRYING);
+	crash_check_dma(crash, WORKS);
+	KUNIT_EXPECT_TRUE(test, crash_release_is_pending(a));
+	crash->expect = SAFE;
+	crash_grace_over(a);
+	EXPECT_STATE(crash, b, KDUMP_RELEASED);
+	crash_check_dma(crash, FAULTS);
+	crash_check_end(crash);
+}
+
 /* ... or goes away */
 static void test_group_driverless_removed(struct kunit *test)
 {
@@ -265,6 +285,7 @@ static void test_ids_differ(struct kunit *test)
 static struct kunit_case groups_cases[] = {
 	KUNIT_CASE_PARAM(test_group_driverless_holds, crash_machines),
 	KUNIT_CASE_PARAM(test_group_driverless_removed, crash_machines),
+	KUNIT_CASE_PARAM(test_group_blocked_does_not_hold, crash_machines),
 	KUNIT_CASE_PARAM(test_group_aliased, crash_machines),
 	KUNIT_CASE_PARAM(test_group_two_tables, crash_machines),
 	KUNIT_CASE_PARAM(test_group_same_mapping_twice, crash_machines),

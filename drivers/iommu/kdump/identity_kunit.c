@@ -70,6 +70,35 @@ static void test_not_live(struct kunit *test)
 	crash_check_end(crash);
 }
 
+static void default_translated(void *unused)
+{
+	iommu_set_default_translated(false);
+}
+
+/* What the user wants for a cold boot does not leave the crash kernel's memory open */
+static void test_passthrough(struct kunit *test)
+{
+	struct crash *crash = crash_new(test, NULL);
+	struct device *dev = crash_add_dev(crash, 0, 1);
+
+	crash_set_entry(crash, 1, KUNIT_IOMMU_IDENTITY, 0, 0);
+	identity(crash, 1);
+	iommu_set_default_passthrough(false);
+	KUNIT_ASSERT_EQ(test,
+			kunit_add_action_or_reset(test, default_translated,
+						  NULL), 0);
+	crash_boot(crash);
+	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
+	KUNIT_EXPECT_TRUE(test, iommu_is_dma_domain(dev->iommu_group->domain));
+	crash->validated = true;
+	crash_check_dma(crash, WORKS);
+	crash_bind(crash, dev);
+	crash->nr_legacy = 2;
+	crash_use_new(crash, dev);
+	crash_check_dma(crash, WORKS);
+	crash_check_end(crash);
+}
+
 static bool nothing_known(void)
 {
 	return false;
@@ -192,6 +221,7 @@ static void test_driver_wants_identity_two_refused(struct kunit *test)
 static struct kunit_case identity_cases[] = {
 	KUNIT_CASE_PARAM(test_identity, crash_machines),
 	KUNIT_CASE_PARAM(test_not_live, crash_machines),
+	KUNIT_CASE_PARAM(test_passthrough, crash_machines),
 	KUNIT_CASE_PARAM(test_identity_without_header, crash_machines),
 	KUNIT_CASE_PARAM(test_driver_wants_identity, crash_machines),
 	KUNIT_CASE_PARAM(test_driver_wants_identity_paging, crash_machines),

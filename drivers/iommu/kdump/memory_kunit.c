@@ -252,19 +252,23 @@ static void inject_post(struct kprobe *kp, struct pt_regs *regs,
 
 static struct kprobe inject_slab_probe, inject_page_probe;
 
-/* What describes virtual memory is kept by vmalloc for the next time */
-static bool is_vmap_area(unsigned long call_site)
+/*
+ * What describes virtual memory is kept by vmalloc for the next time, and what holds free
+ * objects by the slab allocator.
+ */
+static bool is_of_allocator(unsigned long call_site)
 {
 	char name[KSYM_SYMBOL_LEN];
 
 	sprint_symbol_no_offset(name, call_site);
-	return strstarts(name, "alloc_vmap_area");
+	return strstarts(name, "alloc_vmap_area") || strstarts(name, "__pcs_") ||
+	       strstr(name, "_sheaf");
 }
 
 static void track_alloc(const void *ptr, gfp_t gfp, unsigned long call_site)
 {
 	if (!ptr || !in_task() || !inject_counts(gfp) ||
-	    is_vmap_area(call_site))
+	    is_of_allocator(call_site))
 		return;
 	guard(raw_spinlock_irqsave)(&inject.lock);
 	if (inject.nr_tracked == MAX_TRACKED) {

@@ -11,6 +11,7 @@
 #include <kunit/iommu.h>
 #include <kunit/test.h>
 
+#include "../iommu-priv.h"
 #include "crash_kunit.h"
 #include "kdump.h"
 
@@ -84,6 +85,22 @@ static void test_no_master_does_not_hold(struct kunit *test)
 	crash_grace_over(a);
 	EXPECT_STATE(crash, b, KDUMP_RELEASED);
 	crash_check_dma(crash, FAULTS);
+	crash_check_end(crash);
+}
+
+/* What was off is switched on next: until then it has tables, also if nothing is known of it */
+static void test_no_master_off(struct kunit *test)
+{
+	static const struct kunit_iommu_config off = { .off = true };
+	struct crash *crash = crash_new(test, &off);
+	struct device *dev = crash_add_dev(crash, 0, 1);
+
+	crash_set_command(dev, 0);
+	crash_boot(crash);
+	EXPECT_STATE(crash, dev, KDUMP_RELEASED);
+	KUNIT_EXPECT_TRUE(test, iommu_is_dma_domain(dev->iommu_group->domain));
+	crash_bind(crash, dev);
+	crash_use_new(crash, dev);
 	crash_check_end(crash);
 }
 
@@ -237,6 +254,7 @@ static struct kunit_case pci_cases[] = {
 	KUNIT_CASE_PARAM(test_no_master_waits, crash_pci_machines),
 	KUNIT_CASE_PARAM(test_no_master_is_not_imported, crash_pci_machines),
 	KUNIT_CASE_PARAM(test_no_master_does_not_hold, crash_pci_machines),
+	KUNIT_CASE_PARAM(test_no_master_off, crash_pci_machines),
 	KUNIT_CASE_PARAM(test_bridge_does_not_hold, crash_pci_machines),
 	KUNIT_CASE_PARAM(test_blocked_master_is_cleared, crash_pci_machines),
 	KUNIT_CASE_PARAM(test_carried_master_is_left_alone, crash_pci_machines),

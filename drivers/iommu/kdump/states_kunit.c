@@ -108,11 +108,14 @@ static void test_grace_releases(struct kunit *test)
 	crash_bind(crash, dev);
 	crash_check_dma(crash, WORKS);
 	crash_map_new(crash, dev);
+	/* Nobody else had it, but it is not handed out before the release either */
+	KUNIT_EXPECT_TRUE(test, kunit_iommu_id_in_use(crash->iommu, 7));
 	crash->expect = SAFE;
 	crash_grace_over(dev);
 	crash_check_dma(crash, FAULTS);
 	EXPECT_STATE(crash, dev, KDUMP_RELEASED);
 	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->released, 1);
+	KUNIT_EXPECT_FALSE(test, kunit_iommu_id_in_use(crash->iommu, 7));
 	KUNIT_EXPECT_FALSE(test, kunit_iommu_cached(crash->iommu, 7, 0xfffff000));
 	crash_use_new(crash, dev);
 	crash_check_dma(crash, FAULTS);
