@@ -18,7 +18,7 @@ import sys
 import tempfile
 
 FIGURES = ("old_hits", "faults", "crash_hits", "marker_pages", "shared_iova_pages",
-           "shared_ids", "translation_off", "window_ms")
+           "shared_ids", "translation_off", "off_at_end", "window_ms")
 
 
 class Page(html.parser.HTMLParser):

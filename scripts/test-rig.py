@@ -226,7 +226,8 @@ def judge_notices():
             iommu="vtd", framework=True, inherits=True, crash_hits=[], panic=2,
             machine=types.SimpleNamespace(console=[]),
             records=sorted(records, key=lambda record: record.time),
-            times={"forged": 3, "boot": 3.5}, end=change.get("end", 9),
+            times={"forged": 3, "boot": 3.5}, down=change.get("end", 9),
+            over=change.get("end", 9),
             old_map=dict.fromkeys(scenario.devices, tables.from_pages({page: old})),
             new_maps=change.get("new_maps", []),
             loopbacks=change.get("loopbacks", ["good"]),
@@ -238,6 +239,55 @@ def judge_notices():
             raise Failed(f"a good run fails: {found}")
         if reason and not any(reason in text for text in found):
             raise Failed(f"it does not notice \"{reason}\": {found}")
+
+
+def end_is_judged():
+    """Translation that is switched off after the last check, and what goes on till then."""
+    run, scenarios, tables, variants = (
+        importlib.import_module(f"rig.{name}")
+        for name in ("run", "scenarios", "tables", "variants"))
+    lines = {
+        "vtd": ("vtd_dmar_enable enable {}", "vtd_dmar_translate dev 00:05.0 iova 0x1000 "
+                "-> gpa 0x2000 mask 0xfff", "vtd_dmar_translate dev 01:00.0 iova 0x1000 "
+                "-> gpa 0x2000 mask 0xfff"),
+        "amdvi": ("amdvi_control_status MMIO_STATUS state 0x{}",
+                  "amdvi_translation_result devid: 00:05.0, gpa 0x1000 hpa 0x2000",
+                  "amdvi_translation_result devid: 01:00.0, gpa 0x1000 hpa 0x2000"),
+    }
+    # (reason, when translation is off, the last access, the line of the reboot)
+    cases = ((None, None, 8.9, True), ("own shutdown", 8.95, 8.9, True),
+             ("switched off 1 times", 6, 8.9, True), (None, 9.5, 8.9, True),
+             ("stopped before the reboot", None, 7.9, True),
+             ("not rebooted by itself", None, 8.9, False))
+    for iommu, (switch, one, two) in lines.items():
+        for reason, off, last, said in cases:
+            events = [(1, switch.format(1)), (3, one), (3, two), (last, one), (last, two)]
+            if off:
+                events.append((off, switch.format(0)))
+            scenario = scenarios.Reboot()
+            variant = scenario.variant = variants.default(iommu)
+            with tempfile.TemporaryDirectory(prefix="test-rig.") as folder:
+                path = pathlib.Path(folder) / "trace"
+                path.write_text("".join(f"1@{when:.6f}:{text}\n"
+                                        for when, text in sorted(events)))
+                made_up = run.Run(scenario, "mainline", variant, folder)
+                made_up.machine = types.SimpleNamespace(
+                    trace_path=path, console=[], memory=bytes(1 << 20))
+                made_up.boots = 2
+                made_up.crash_range = 0x10000, 0x20000
+                made_up.old_map = dict.fromkeys(scenario.devices,
+                                                tables.from_pages({1: 0x2000}))
+                made_up.any_group = made_up.vmcore = True
+                made_up.times = {"panic": 2.0, "dead": 2.1, "boot": 3.2, "userspace": 5.0,
+                                 "end": 8.0, "over": 9.2}
+                if said:
+                    made_up.on_line(8.9, "[    3.1] reboot: Restarting system")
+                made_up.evaluate()
+                found = made_up.reasons()
+            if reason is None and found:
+                raise Failed(f"{iommu}: a good run fails: {found}")
+            if reason and not any(reason in text for text in found):
+                raise Failed(f"{iommu}: it does not notice \"{reason}\": {found}")
 
 
 class Tap:
@@ -282,8 +332,9 @@ def main():
                  for late in (False, True)]
     chance = random.Random(wanted.seed)
     print(f"# seed {wanted.seed}")
-    tap = Tap(len(plans) + 3)
+    tap = Tap(len(plans) + 4)
     tap.run("the judge of corrupted tables notices what is wrong", judge_notices)
+    tap.run("the judge goes on until the machine has ended", end_is_judged)
     ours = {"framework": wanted.framework}
     with tempfile.TemporaryDirectory(prefix="test-rig.") as folder:
         folder = pathlib.Path(folder)

@@ -53,10 +53,11 @@ finish() {
 	power_off
 }
 
+# A scenario may set $ending: by what command the crash kernel ends.
 power_off() {
-	say "power-off"
+	say "${ending:-poweroff}"
 	sync
-	poweroff -f
+	${ending:-poweroff} -f
 	sleep 60
 }
 

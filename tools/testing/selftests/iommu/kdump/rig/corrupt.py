@@ -371,7 +371,7 @@ class Corrupt(scenarios.Streams):
         before = set()
         for record in run.records:
             device = getattr(record, "device", None)
-            if device not in self.devices or record.time > run.end:
+            if device not in self.devices or record.time > run.over:
                 continue
             if isinstance(record, (trace.Fault, trace.Faults)):
                 if device in healthy and record.time >= run.panic:
@@ -394,7 +394,7 @@ class Corrupt(scenarios.Streams):
             "healthy_faults": seen["healthy faults"], "elsewhere": seen["elsewhere"],
             "silent": sorted(set(self.devices) - before),
             "stopped": sorted(device for device in healthy
-                              if run.end - last.get(device, 0) > 0.5),
+                              if run.down - last.get(device, 0) > 0.5),
             "never": sorted(device for device, when in validated.items()
                             if when is None)}
         return self._seen

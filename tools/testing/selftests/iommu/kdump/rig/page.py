@@ -31,7 +31,7 @@ dt { font-weight: 600; } dd { margin: 0; }
 
 # What a figure above zero means damage for, on any arm.
 DAMAGE = ("faults", "crash_hits", "marker_pages", "shared_iova_pages",
-          "shared_ids", "translation_off")
+          "shared_ids", "translation_off", "off_at_end")
 
 GLOSSARY = (
     ("old hits", "accesses by devices that the crashed kernel had started, to its own "
@@ -43,6 +43,7 @@ GLOSSARY = (
     ("shared IOVA", "pages of I/O virtual address space in use by both kernels"),
     ("shared IDs", "domain IDs under which both kernels have translations cached"),
     ("transl. off", "times that translation was switched off"),
+    ("off at end", "the same, by the crash kernel's own reboot or power-off"),
     ("window ms", "milliseconds between the first mapping of the new driver and the "
      "reset of its device"),
 )

@@ -13,6 +13,7 @@ FIGURES = (("old hits", "old_hits"), ("faults", "faults"),
            ("crash hits", "crash_hits"), ("marker pages", "marker_pages"),
            ("shared IOVA", "shared_iova_pages"),
            ("shared IDs", "shared_ids"), ("transl. off", "translation_off"),
+           ("off at end", "off_at_end"),
            ("window ms", "window_ms"))
 
 KERNEL_TITLES = {"mainline": "unmodified kernel", "framework": "with the framework",

@@ -15,7 +15,7 @@ from .traffic import Wire, marker
 
 KEYS = ("scenario", "iommu", "mode", "kernel", "qemu", "old_hits", "faults",
         "crash_hits", "marker_pages", "shared_iova_pages", "shared_ids",
-        "translation_off",
+        "translation_off", "off_at_end",
         "window_ms", "groups", "vmcore", "seconds", "verdict", "reason")
 
 
@@ -29,6 +29,9 @@ FAULT_LINE = re.compile(
 
 # What no kernel says when all is well.
 COMPLAINT = re.compile(r"WARNING: |BUG: |Oops: |general protection fault|Kernel panic - ")
+
+# The last that a kernel says: all drivers have been told to end.
+DOWN = re.compile(r"reboot: (Restarting system|Power down)")
 
 # What kdump_state.c must have run, by role.
 MIN_SELF_TESTS = {"first": 1, "crash": 9}
@@ -78,6 +81,7 @@ class Run:
         self.old_root = None        # AMD's register, when the kernel crashed
         self.old_map = None         # {device: tables.PageMap}
         self.old_tables = None
+        self.last_root = 0          # the same, when it was last read
         self.changed = None         # tables of the crashed kernel, at the end
         self.new_maps = []          # (time, {device: tables.PageMap})
         self.open_devices = []      # (time, devices that AMD-Vi does not translate)
@@ -98,6 +102,11 @@ class Run:
                 # the crashed kernel stands still now, its tables are final
                 self.times["boot"] = now
                 self._read_old_tables()
+            elif self.boots == 3:
+                self.times["over"] = now    # the crash kernel has rebooted
+            return None
+        if self.boots == 2 and DOWN.search(line):
+            self.times["down"] = now
             return None
         if "Kernel panic - not syncing" in line and self.boots == 1:
             self.times["dead"] = now
@@ -254,9 +263,21 @@ class Run:
             now = time.time()
             self.new_maps.append((now, mappings))
             self.shared_ids = max(self.shared_ids, self._shared_ids(reader))
-            self.scenario.on_new_tables(self, reader)
+            if "over" not in self.times:
+                self.scenario.on_new_tables(self, reader)
             if self.iommu == "amdvi":
                 self.open_devices.append((now, reader.untranslated))
+
+    def on_end(self):
+        """QEMU has ended, and has left the memory as it was at that moment."""
+        if "over" in self.times:            # that was of another kernel
+            return
+        self.times["over"] = time.time()
+        if "end" not in self.times:
+            return
+        if self.scenario.markers_to_the_end:
+            self.marker_pages = max(self.marker_pages, self._marker_pages())
+        self._read_new_tables()
 
     def _shared_ids(self, reader):
         """Domain IDs that both kernels use: what is cached under one is mixed up."""
@@ -289,7 +310,9 @@ class Run:
                                   untranslated)
 
     def _amdvi_device_table(self):
-        return self.machine.monitor.read_register(AMDVI_DEVICE_TABLE)
+        if "over" not in self.times:        # nobody is there to ask any more
+            self.last_root = self.machine.monitor.read_register(AMDVI_DEVICE_TABLE)
+        return self.last_root
 
     # -- afterwards --------------------------------------------------------------
 
@@ -299,7 +322,18 @@ class Run:
 
     @property
     def end(self):
+        """The crash kernel's last check; then it ends by itself."""
         return self.times["end"]
+
+    @property
+    def down(self):
+        """Its drivers have been told to end, and what they leave goes on."""
+        return self.times.get("down", self.end)
+
+    @property
+    def over(self):
+        """QEMU has ended, or another kernel has begun."""
+        return self.times["over"]
 
     def in_crash_memory(self, address):
         return any(start <= address < end
@@ -376,7 +410,7 @@ class Run:
         self.records = [self._decided(record) for record in trace.read(
             self.machine.trace_path, self.iommu)]
         after = [record for record in self.records
-                 if self.panic <= record.time <= self.end]
+                 if self.panic <= record.time <= self.over]
         self.provoked = [record for stray in self.strays
                          if stray[0] == "released"
                          for kind, record in self.stray_records(stray)
@@ -408,7 +442,8 @@ class Run:
         resets = dict(self.gone)
         attach = None
         self.old_hits, self.crash_hits, self.faults = [], [], []
-        self.translation_off = 0
+        self.last_old_hits = {}
+        self.translation_off = self.off_at_end = 0
         shared = set()
         released = min((when for when, group, state in self.states
                         if state == "released" and
@@ -423,7 +458,10 @@ class Run:
                 if id(record) not in provoked:
                     self.faults.append((record.time, record.count))
             elif isinstance(record, trace.Switch):
-                self.translation_off += not record.on
+                if record.time <= self.end:
+                    self.translation_off += not record.on
+                else:
+                    self.off_at_end += not record.on
             elif isinstance(record, trace.Reset):
                 if record.time > driven:
                     resets.setdefault(record.model, record.time)
@@ -436,6 +474,7 @@ class Run:
                     continue
                 if self.in_old_memory(record.address):
                     self.old_hits.append(record.time)
+                    self.last_old_hits[record.device] = record.time
                 elif self.in_crash_memory(record.address):
                     page = record.iova >> 12
                     if page not in self._old(record.device):
@@ -548,6 +587,9 @@ class Run:
         if self.translation_off:
             reasons.append(f"translation switched off {self.translation_off} "
                            f"times")
+        if self.off_at_end:
+            reasons.append("translation switched off by the crash kernel's own "
+                           "shutdown")
         if not self.vmcore and not scenario.checks_vmcore_itself:
             reasons.append("/proc/vmcore was not readable to its end")
         if self.misread:
@@ -591,7 +633,7 @@ class Run:
                   self.kernel_name, qemu_version, len(self.old_hits),
                   self.fault_count, len(self.crash_hits), self.marker_pages,
                   self.shared_iova_pages, self.shared_ids, self.translation_off,
-                  window,
+                  self.off_at_end, window,
                   {group: state for group, (state, _) in self.groups.items()},
                   self.vmcore, round(seconds, 1),
                   "fail" if reasons else "pass", "; ".join(reasons))
@@ -604,7 +646,7 @@ class Run:
 
         mine = self._scenario_groups()
         return {
-            "end": round(self.end - self.panic, 3),
+            "end": round(self.over - self.panic, 3),
             "boot": round(self.times["boot"] - self.panic, 3),
             "old": since(self.old_hits),
             "faults": [[round(when - self.panic, 4), count]
@@ -667,6 +709,7 @@ def run_once(scenario, kernel_name, image, initrd, variant, qemu, accel, folder,
             iommu_devices + scenario.qemu_devices(run.wires, folder),
             scenario.reboots)
         run.machine.run(command, run.on_line, scenario.timeout)
+        run.on_end()
         missing = [name for name in ("panic", "dead", "boot", "userspace", "end")
                    if name not in run.times]
         if missing or not run.crash_range:

@@ -142,10 +142,41 @@ class Driverless(Sound):
     def judge(self, run):
         reasons = []
         last = run.last_old_hit
-        if last is None or run.end - last > 0.5:
+        if last is None or run.down - last > 0.5:
             reasons.append("the stream had stopped before power-off")
         if run.framework and run.state_of_device("0000:00:05.0") != "inherited":
             reasons.append("the group is not inherited any more")
+        return reasons
+
+
+class Reboot(Scenario):
+    name = "reboot"
+    summary = "two controllers stream, no driver; the crash kernel reboots by itself"
+    devices = dict.fromkeys(map(trace.requester, ("00:05.0", "01:00.0")))
+    arms = ("mainline", "framework")    # see Driverless
+    control_shows = ("off_at_end",)
+    PLACES = ("addr=5", "bus=port0")
+
+    def why_not(self, variant, qemu):
+        if variant.iommu == "amdvi" and machine.major(qemu) < 11:
+            return machine.NeedsQemu11("AMD-Vi devices behind a bridge need QEMU 11")
+        return super().why_not(variant, qemu)
+
+    def qemu_devices(self, wires, folder):
+        words = ["-audiodev", "none,id=silence",
+                 "-device", "pcie-root-port,id=port0,bus=pcie.0,addr=8,chassis=1"]
+        for number, place in enumerate(self.PLACES):
+            words += sound(number, place)
+        return words
+
+    def judge(self, run):
+        reasons = []
+        if "down" not in run.times:
+            reasons.append("the crash kernel has not rebooted by itself")
+        for device in self.devices:
+            if run.down - run.last_old_hits.get(device, 0) > 0.5:
+                reasons.append(f"the stream of {trace.requester_name(device)} had "
+                               f"stopped before the reboot")
         return reasons
 
 
@@ -967,6 +998,6 @@ def _pages(iova, size):
 
 
 ALL = {cls.name: cls for cls in (
-    Hda, Bridge, E1000e, Disk, Driverless, Release, Pressure, Storm, Groups, Hotplug,
+    Hda, Bridge, E1000e, Disk, Driverless, Reboot, Release, Pressure, Storm, Groups, Hotplug,
     Vfio, Roots, Contradiction, Mixture, Ghost, Posted, Ats, Ids, Cma, Narrow, Words,
     WayOut)}

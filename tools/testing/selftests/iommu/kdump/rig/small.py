@@ -79,7 +79,7 @@ class Small(Scenario):
                 reasons.append("the sound controller's group is not inherited any more")
         if not pages or min(pages) < self.extras["fill"][0]:
             reasons.append("the devices did not have mapped what they should have")
-        if run.last_old_hit is None or run.end - run.last_old_hit > 0.5:
+        if run.last_old_hit is None or run.down - run.last_old_hit > 0.5:
             reasons.append("the sound stream had stopped before power-off")
         if run.crash_log(r"[Oo]ut of memory: Killed|invoked oom-killer"):
             reasons.append("a process was killed for memory")
