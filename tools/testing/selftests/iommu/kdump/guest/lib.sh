@@ -139,6 +139,17 @@ capture_from() {
 	done
 }
 
+# The low byte of the command register, without the bit.
+clear_bus_master() {
+	config=/sys/bus/pci/devices/$1/config
+	low=$(dd if="$config" bs=1 skip=4 count=1 2>/dev/null | hexdump -e '1/1 "%d"')
+	# shellcheck disable=SC2059
+	printf "\\$(printf %o $((low & ~4)))" |
+		dd of="$config" bs=1 seek=4 count=1 conv=notrunc 2>/dev/null ||
+		give_up "$1 stays a bus master"
+	say "no bus master $1"
+}
+
 interface_of() {
 	ls "/sys/bus/pci/devices/$1/net"
 }

@@ -290,6 +290,48 @@ class E1000e(Scenario):
         return []
 
 
+class Quiet(Scenario):
+    name = "quiet"
+    summary = "NICs whose bus mastering is off, with frames that wait for a driver"
+    DRIVEN, UNSTOPPED = map(trace.requester, ("00:03.0", "00:04.0"))
+    devices = {DRIVEN: None, UNSTOPPED: None}
+    wires = ("driven", "unstopped")
+    writes_markers = ("O",)
+    markers_to_the_end = False          # see E1000e
+    control_shows = ("crash_hits",)
+    arms = ("mainline", "framework")    # who blocks has no use for what waits
+
+    def qemu_devices(self, wires, folder):
+        return [*_card("e1000", "driven", wires["driven"].qemus.fileno(), "addr=3"),
+                *_card("e1000", "unstopped", wires["unstopped"].qemus.fileno(),
+                       "addr=4")]
+
+    def on_request(self, request, run):
+        if request == "flood-old":
+            for wire in run.wires.values():
+                wire.flood("O", 25)
+        elif request == "traffic-new":
+            run.wires["driven"].flood("N", 25)
+        else:
+            raise KeyError(request)
+
+    def steps(self, run):
+        return {("boot", "0000:00:03.0"): "inherited",
+                ("boot", "0000:00:04.0"): "inherited",
+                ("driven", "0000:00:03.0"): "carrying",
+                ("driven", "0000:00:04.0"): "carrying"}
+
+    def judge(self, run):
+        reasons = E1000e.judge(self, run)
+        if any(run.times["boot"] < when < run.times["userspace"]
+               for when in run.old_hits):
+            reasons.append("there was DMA before a driver came: bus mastering was on")
+        if run.framework and run.last_old_hits.get(self.UNSTOPPED, 0) < \
+                run.times["userspace"]:
+            reasons.append("no frame has waited for a driver: nothing was tested")
+        return reasons
+
+
 class Disk(Scenario):
     name = "disk"
     summary = "the dump is written to a disk, and is what was in memory"
@@ -998,6 +1040,6 @@ def _pages(iova, size):
 
 
 ALL = {cls.name: cls for cls in (
-    Hda, Bridge, E1000e, Disk, Driverless, Reboot, Release, Pressure, Storm, Groups, Hotplug,
+    Hda, Bridge, E1000e, Quiet, Disk, Driverless, Reboot, Release, Pressure, Storm, Groups, Hotplug,
     Vfio, Roots, Contradiction, Mixture, Ghost, Posted, Ats, Ids, Cma, Narrow, Words,
     WayOut)}
