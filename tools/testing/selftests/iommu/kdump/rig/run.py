@@ -75,7 +75,8 @@ class Run:
         self.steps = {}             # (step, device): state of its group, or "gone"
         self.loopbacks = []         # what became of data sent through a device
         self.open_season = []       # [device, start, end]: it may fault then
-        self.gone = {}              # name in scenario.devices: when it was unplugged
+        # name in scenario.devices: when it was unplugged, or its driver let go of it
+        self.gone = {}
 
         # from guest memory
         self.old_root = None        # AMD's register, when the kernel crashed
@@ -479,16 +480,16 @@ class Run:
                     page = record.iova >> 12
                     if page not in self._old(record.device):
                         continue
-                    if record.time < released:
-                        shared.add((record.device, page))
                     model = self.scenario.devices[record.device]
+                    if record.time < min(released, self.gone.get(model, released)):
+                        shared.add((record.device, page))
                     if record.time < resets.get(model, float("inf")):
                         self.crash_hits.append(record.time)
 
         for when, new_map in self.new_maps:
-            if when >= released:
-                continue
-            for device in self.scenario.devices:
+            for device, model in self.scenario.devices.items():
+                if when >= min(released, self.gone.get(model, released)):
+                    continue
                 shared |= {(device, page) for page in self._reused(
                     self._old(device), new_map.get(device, tables.NOTHING))}
         self.fault_count = sum(count for _time, count in self.faults)

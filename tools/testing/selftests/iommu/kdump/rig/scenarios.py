@@ -770,6 +770,49 @@ class Hotplug(Streams):
                 for text in run.loopbacks or ["nothing"] if text != "good"]
 
 
+class Removed(Streams):
+    name = "removed"
+    summary = "removed before its driver: one function of two, a port; found again"
+    devices = dict.fromkeys(map(trace.requester, ("00:06.0", "00:06.1", "01:00.0"))) | {
+        trace.requester("00:05.0"): "carried"}
+    crash_options = ("iommu.kdump_grace=2",)
+    control_shows = ("faults", "crash_hits")
+    arms = ("mainline", "framework")    # see Groups
+    start_afresh = ("0000:00:05.0", "0000:01:00.0")
+    PLACES = ("addr=5", "addr=6.0,multifunction=on", "addr=6.1", "bus=port0")
+    SIBLING = trace.requester("00:06.1")
+    STEPS = {
+        ("boot", "0000:00:05.0"): "inherited",
+        ("boot", "0000:00:06.0"): "inherited",
+        ("boot", "0000:00:06.1"): "inherited",
+        ("boot", "0000:01:00.0"): "inherited",
+        ("removed", "0000:00:06.0"): "gone",
+        # the other function keeps the group, and its old mappings
+        ("back", "0000:00:06.0"): "inherited",
+        ("later", "0000:00:06.1"): "carrying",
+        ("end", "0000:00:06.1"): "carrying",
+        ("removed", "0000:01:00.0"): "gone",
+        ("back", "0000:01:00.0"): "none",       # see Hotplug
+        ("removed", "0000:00:05.0"): "gone",
+        ("driven", "0000:00:05.0"): "carrying",
+        ("back", "0000:00:05.0"): "none",
+    }
+
+    def qemu_devices(self, wires, folder):
+        return ["-device", "pcie-root-port,id=port0,bus=pcie.0,addr=8,chassis=1",
+                *super().qemu_devices(wires, folder)]
+
+    def on_request(self, request, run):
+        if request != "stopped":
+            raise KeyError(request)
+        run.gone["carried"] = time.time()       # its driver has stopped it, and let go
+
+    def judge(self, run):
+        if run.down - run.last_old_hits.get(self.SIBLING, 0) > 0.5:
+            return ["the stream of the function that was left alone had stopped"]
+        return []
+
+
 class Vfio(Streams):
     name = "vfio"
     summary = "an owner in userspace (VFIO) takes a device and gives it back"
@@ -1041,5 +1084,5 @@ def _pages(iova, size):
 
 ALL = {cls.name: cls for cls in (
     Hda, Bridge, E1000e, Quiet, Disk, Driverless, Reboot, Release, Pressure, Storm, Groups, Hotplug,
-    Vfio, Roots, Contradiction, Mixture, Ghost, Posted, Ats, Ids, Cma, Narrow, Words,
+    Removed, Vfio, Roots, Contradiction, Mixture, Ghost, Posted, Ats, Ids, Cma, Narrow, Words,
     WayOut)}
