@@ -813,6 +813,47 @@ class Removed(Streams):
         return []
 
 
+class Slow(Streams):
+    name = "slow"
+    summary = "a probe that takes long, a reset that only the driver knows of"
+    SLOW, DRIVEN, SIBLING = map(trace.requester, ("00:05.0", "00:06.0", "00:06.1"))
+    devices = dict.fromkeys((SLOW, DRIVEN, SIBLING))
+    crash_options = ("iommu.kdump_grace=1",)
+    control_shows = ("faults", "crash_hits")
+    arms = ("mainline", "framework")    # see Groups
+    PLACES = ("addr=5", "addr=6.0,multifunction=on", "addr=6.1")
+    STEPS = {
+        ("boot", "0000:00:05.0"): "inherited",
+        ("boot", "0000:00:06.0"): "inherited",
+        # a probe that has not ended has no grace period
+        ("waiting", "0000:00:05.0"): "carrying",
+        ("probed", "0000:00:05.0"): "carrying",
+        ("driven", "0000:00:06.0"): "carrying",
+        ("end", "0000:00:05.0"): "released",
+        ("end", "0000:00:06.1"): "carrying",
+    }
+
+    def __init__(self):
+        self.reset_soon = 0
+
+    def on_request(self, request, run):
+        if request != "reset-soon":
+            raise KeyError(request)
+        self.reset_soon = time.time()
+
+    def judge(self, run):
+        last = run.last_old_hits
+        reasons = []
+        if last.get(self.SLOW, 0) < self.reset_soon:
+            reasons.append("the stream had stopped before its driver reset the device")
+        for device in self.SLOW, self.DRIVEN:
+            if run.framework and run.end - last.get(device, 0) < 0.5:
+                reasons.append(f"{trace.requester_name(device)} has not been reset")
+        if run.down - last.get(self.SIBLING, 0) > 0.5:
+            reasons.append("the stream of the other function had stopped")
+        return reasons
+
+
 class Vfio(Streams):
     name = "vfio"
     summary = "an owner in userspace (VFIO) takes a device and gives it back"
@@ -1083,6 +1124,6 @@ def _pages(iova, size):
 
 
 ALL = {cls.name: cls for cls in (
-    Hda, Bridge, E1000e, Quiet, Disk, Driverless, Reboot, Release, Pressure, Storm, Groups, Hotplug,
-    Removed, Vfio, Roots, Contradiction, Mixture, Ghost, Posted, Ats, Ids, Cma, Narrow, Words,
-    WayOut)}
+    Hda, Bridge, E1000e, Quiet, Disk, Driverless, Reboot, Release, Pressure, Storm,
+    Groups, Hotplug, Removed, Slow, Vfio, Roots, Contradiction, Mixture, Ghost, Posted,
+    Ats, Ids, Cma, Narrow, Words, WayOut)}

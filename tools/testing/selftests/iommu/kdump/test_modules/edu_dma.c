@@ -80,6 +80,15 @@ static bool reset;
 module_param(reset, bool, 0644);
 MODULE_PARM_DESC(reset, "the next probes reset the device, after they have mapped");
 
+static unsigned int wait;
+module_param(wait, uint, 0644);
+MODULE_PARM_DESC(wait, "milliseconds that the next probes wait after they have mapped");
+
+static int clear = -1;
+module_param(clear, int, 0644);
+MODULE_PARM_DESC(clear,
+		 "a register of BAR 0 that the next probes clear after that, if it is not negative: a reset that only the driver knows of");
+
 struct edu_mapping {
 	struct list_head list;
 	void *buffer;
@@ -442,6 +451,9 @@ static int edu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 		edu_unmap_all(edu);
 		return -EIO;
 	}
+	msleep(wait);
+	if (clear >= 0)
+		writel(0, edu->registers + clear);
 	if (reset) {
 		ret = pci_reset_function_locked(pdev);
 		if (ret) {
