@@ -149,6 +149,39 @@ class Driverless(Sound):
         return reasons
 
 
+class Larger(Driverless):
+    """The largest, which kernels with the fix of CVE-2026-99591 always have."""
+
+    name = "larger"
+    summary = "a device table of 2 MiB, and the crash kernel's own has another size"
+    script = "resized"
+    control_shows = ("faults", "translation_off")
+    PAGES = 512
+
+    @property
+    def first_options(self):
+        return (f"rig.pages={self.PAGES}",)
+
+    def why_not(self, variant, qemu):
+        if variant.iommu == "vtd":
+            return "the root table of VT-d has one size"
+        return super().why_not(variant, qemu)
+
+    def judge(self, run):
+        reasons = super().judge(run)
+        if run.old_root & 0x1ff != self.PAGES - 1:
+            reasons.append("the device table has not got another size")
+        return reasons
+
+
+class Smaller(Larger):
+    """Too small for some devices of the root bus as well, but not for the stream."""
+
+    name = "smaller"
+    summary = "a device table of 4 KiB, and the crash kernel's own is larger"
+    PAGES = 1
+
+
 class Reboot(Scenario):
     name = "reboot"
     summary = "two controllers stream, no driver; the crash kernel reboots by itself"
@@ -1124,6 +1157,6 @@ def _pages(iova, size):
 
 
 ALL = {cls.name: cls for cls in (
-    Hda, Bridge, E1000e, Quiet, Disk, Driverless, Reboot, Release, Pressure, Storm,
-    Groups, Hotplug, Removed, Slow, Vfio, Roots, Contradiction, Mixture, Ghost, Posted,
-    Ats, Ids, Cma, Narrow, Words, WayOut)}
+    Hda, Bridge, E1000e, Quiet, Disk, Driverless, Larger, Smaller, Reboot, Release,
+    Pressure, Storm, Groups, Hotplug, Removed, Slow, Vfio, Roots, Contradiction, Mixture,
+    Ghost, Posted, Ats, Ids, Cma, Narrow, Words, WayOut)}
