@@ -290,6 +290,24 @@ def end_is_judged():
                 raise Failed(f"{iommu}: it does not notice \"{reason}\": {found}")
 
 
+def finds_acpi_table():
+    """Only what has the signature, a length and the right checksum is a table."""
+    scenarios = importlib.import_module("rig.scenarios")
+    table = bytearray(b"DMAR" + (64).to_bytes(4, "little") + bytes(56))
+    table[9] = -sum(table) & 0xff
+    memory = bytearray(8192)
+    memory[100:104] = b"DMAR"                   # a string
+    memory[1024:1024 + 64] = table
+    memory[4096:4096 + 64] = table
+    memory[4096 + 20] ^= 1                      # its checksum is wrong
+    memory[8192 - 60:] = table[:60]             # the end is cut off
+    if list(scenarios.Acpi.tables(b"\0DMAR", b"DMAR")):
+        raise Failed("it finds a table where there is only a signature")
+    found = list(scenarios.Acpi.tables(memory, b"DMAR"))
+    if found != [(1024, 64)]:
+        raise Failed(f"it finds {found}")
+
+
 class Tap:
     def __init__(self, count):
         self.number = self.failed = 0
@@ -332,8 +350,9 @@ def main():
                  for late in (False, True)]
     chance = random.Random(wanted.seed)
     print(f"# seed {wanted.seed}")
-    tap = Tap(len(plans) + 4)
+    tap = Tap(len(plans) + 5)
     tap.run("the judge of corrupted tables notices what is wrong", judge_notices)
+    tap.run("the host finds an ACPI table in memory", finds_acpi_table)
     tap.run("the judge goes on until the machine has ended", end_is_judged)
     ours = {"framework": wanted.framework}
     with tempfile.TemporaryDirectory(prefix="test-rig.") as folder:

@@ -13,8 +13,13 @@ say() {
 # Stop until the host has done what is asked, or noted the time: it answers with
 # one line. Whatever decides between right and wrong by its time is asked and not
 # said, because a line said may reach a busy host late. The console is open before:
-# what comes while nobody has it open is lost.
+# what comes while nobody has it open is lost. With $deaf nothing comes: the console's
+# interrupts do not arrive.
 ask_host() {
+	if [ -n "$deaf" ]; then
+		say "host: $*"
+		return
+	fi
 	{
 		say "host: $*"
 		read -r -t 60 answer || say "error: no answer from the host"

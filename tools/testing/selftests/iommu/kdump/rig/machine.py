@@ -229,8 +229,15 @@ class Machine:
                 log.flush()
                 answer = on_line(now, text)
                 if answer is not None:
-                    child.stdin.write(answer.encode() + b"\n")
-                    child.stdin.flush()
+                    self._type(child, answer)
+
+    @staticmethod
+    def _type(child, answer):
+        try:
+            child.stdin.write(answer.encode() + b"\n")
+            child.stdin.flush()
+        except BrokenPipeError:
+            pass            # a guest that does not wait for it has ended meanwhile
 
     def _timeout_text(self, timeout):
         last = self.console[-1][1] if self.console else "nothing"

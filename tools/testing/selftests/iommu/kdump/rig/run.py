@@ -565,7 +565,7 @@ class Run:
     def reasons(self):
         """Why the run fails; nothing if it passes."""
         scenario = self.scenario
-        if scenario.way_out:
+        if scenario.own_criteria:
             return self.errors + scenario.judge(self)
         reasons = list(self.errors)
         blocks = scenario.blocks or self.framework and not self.inherits

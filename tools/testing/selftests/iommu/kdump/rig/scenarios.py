@@ -49,6 +49,7 @@ class Scenario:
     blocks = False              # it makes the framework block, and that may fault
     start_afresh = ()           # devices whose groups need not have carried anything
     way_out = False             # the IOMMU is off in the crash kernel
+    own_criteria = False        # only judge() counts
     # After the panic the host forges tables (after_panic); judge() then decides which
     # accesses to the crash kernel's memory are a failure.
     forges_when_dead = False
@@ -583,6 +584,7 @@ class WayOut(Disk):
     arms = ("mainline", "framework")
     script = "disk"
     way_out = True
+    own_criteria = True
     mixed = True
     in_each_mode = True         # there is one mode in which it has a meaning
     WARNING = (r"Off in a crash kernel, as the command line asks for|"
@@ -1102,6 +1104,65 @@ class Ghost(Sound):
         return []
 
 
+class Acpi(Sound):
+    name = "acpi"
+    summary = "the ACPI table that describes the IOMMU is damaged: a line that says so"
+    devices = {trace.requester("00:05.0"): None}
+    arms = ("mainline", "framework")
+    own_criteria = True
+    forges_when_dead = True
+    control_shows = ("reason",)
+    SIGNATURE = {"vtd": b"DMAR", "amdvi": b"IVRS"}
+    # how long the header is, before the first structure's type and length
+    HEADER = 48
+    LINE = r"kdump: .*(DMAR|IVRS)"
+
+    def __init__(self):
+        self.table = None
+
+    @staticmethod
+    def tables(memory, signature):
+        """(address, length) of what looks like an ACPI table with its checksum right."""
+        at = memory.find(signature)
+        while 0 <= at < len(memory) - Acpi.HEADER:
+            length, = struct.unpack_from("<I", memory, at + 4)
+            if Acpi.HEADER < length <= len(memory) - at and length < 65536 and \
+                    not sum(memory[at:at + length]) & 0xff:
+                yield at, length
+            at = memory.find(signature, at + 1)
+
+    def after_panic(self, run, reader):
+        memory = run.machine.memory
+        found = list(self.tables(memory, self.SIGNATURE[run.iommu]))
+        for at, _length in found:
+            if run.iommu == "vtd":      # a structure of length 0: Linux ignores checksums
+                memory[at + self.HEADER + 2:at + self.HEADER + 4] = bytes(2)
+            else:                       # the checksum, by a byte of the OEM's name
+                memory[at + 10] ^= 0xff
+        self.table = found[0][0] if found else None
+
+    def judge(self, run):
+        reasons = []
+        if self.table is None:
+            reasons.append("the host has found no ACPI table: nothing was tested")
+        if not run.vmcore:
+            reasons.append("/proc/vmcore was not readable to its end")
+        if run.translation_off or run.off_at_end:
+            reasons.append("translation was switched off")
+        # what the crash kernel's own drivers lose cannot be helped
+        faults = sum(getattr(record, "count", 1) for record in run.records
+                     if isinstance(record, (trace.Fault, trace.Faults)) and
+                     record.time >= run.panic and record.device in self.devices)
+        if faults or run.crash_hits:
+            reasons.append(f"{faults} faults of the stream, {len(run.crash_hits)} "
+                           f"accesses to crash-kernel memory")
+        if run.down - (run.last_old_hit or 0) > 0.5:
+            reasons.append("the stream had stopped before power-off")
+        if not run.crash_log(self.LINE):
+            reasons.append("no line in the log says that the IOMMU goes on")
+        return reasons
+
+
 class Posted(Sound):
     name = "posted"
     summary = "an old interrupt entry that makes the IOMMU write to the crash kernel"
@@ -1159,4 +1220,4 @@ def _pages(iova, size):
 ALL = {cls.name: cls for cls in (
     Hda, Bridge, E1000e, Quiet, Disk, Driverless, Larger, Smaller, Reboot, Release,
     Pressure, Storm, Groups, Hotplug, Removed, Slow, Vfio, Roots, Contradiction, Mixture,
-    Ghost, Posted, Ats, Ids, Cma, Narrow, Words, WayOut)}
+    Ghost, Acpi, Posted, Ats, Ids, Cma, Narrow, Words, WayOut)}

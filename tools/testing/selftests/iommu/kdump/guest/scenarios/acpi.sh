@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: GPL-2.0
+# Sound streams, and the crash kernel finds the ACPI table damaged that describes the
+# IOMMU: it does not know of it, and the IOMMU goes on as the crashed kernel has left it,
+# with interrupts as well.
+
+first() {
+	load_sound
+	capture_from 0000:00:05.0
+	sleep 0.5
+	load_crash_kernel
+	sleep 0.3
+	panic_now
+}
+
+crash() {
+	deaf=deaf
+	sleep 1
+}
