@@ -290,6 +290,22 @@ def end_is_judged():
                 raise Failed(f"{iommu}: it does not notice \"{reason}\": {found}")
 
 
+def reads_traces():
+    """Lines that only some scenarios ask for, in the formats of both QEMUs."""
+    trace = importlib.import_module("rig.trace")
+    lines = {"vtd": "12@5.250000:vtd_ir_remap_msi_req (addr 0xfee00318, data 0x0)\n",
+             "amdvi": "2026-11-28T12:00:05.250000Z amdvi_ir_remap_msi_req addr 0xfee01000 "
+                      "data 0x21 devid 0x28\n"}
+    for iommu, line in lines.items():
+        with tempfile.NamedTemporaryFile("w", prefix="test-rig.") as file:
+            file.write(line + line.replace("_req", ""))
+            file.flush()
+            found = trace.read(file.name, iommu)
+        if len(found) != 1 or not isinstance(found[0], trace.Msi) or \
+                found[0].time % 1 != 0.25:
+            raise Failed(f"{iommu}: it reads {found}")
+
+
 def finds_acpi_table():
     """Only what has the signature, a length and the right checksum is a table."""
     scenarios = importlib.import_module("rig.scenarios")
@@ -350,8 +366,9 @@ def main():
                  for late in (False, True)]
     chance = random.Random(wanted.seed)
     print(f"# seed {wanted.seed}")
-    tap = Tap(len(plans) + 5)
+    tap = Tap(len(plans) + 6)
     tap.run("the judge of corrupted tables notices what is wrong", judge_notices)
+    tap.run("interrupts are read from the trace", reads_traces)
     tap.run("the host finds an ACPI table in memory", finds_acpi_table)
     tap.run("the judge goes on until the machine has ended", end_is_judged)
     ours = {"framework": wanted.framework}

@@ -129,7 +129,8 @@ unbind_driver() {
 	say "unbound $1"
 }
 
-# Start a capture stream on each of these sound controllers.
+# Start a capture stream on each of these sound controllers, with periods of $frames, if
+# that is set.
 capture_from() {
 	for controller in "$@"; do
 		tries=100
@@ -140,7 +141,7 @@ capture_from() {
 			sleep 0.1
 		done
 		wait_for "/dev/snd/$node"
-		pcm_stream capture "/dev/snd/$node" > /dev/kmsg &
+		pcm_stream capture "/dev/snd/$node" $frames > /dev/kmsg &
 	done
 }
 

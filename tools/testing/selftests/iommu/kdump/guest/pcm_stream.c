@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * pcm_stream capture|playback DEVICE: start an ALSA stream and let it run.
+ * pcm_stream capture|playback DEVICE [FRAMES]: start an ALSA stream and let it run, with
+ * periods of so many frames (an interrupt for each).
  *
  * The stop threshold is out of reach, so no overrun or underrun ever stops the
  * stream and nobody has to read or write samples: the controller goes round in
@@ -10,6 +11,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -17,7 +19,7 @@
 
 #define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
 
-#define PERIOD_FRAMES	1024
+#define MAX_PERIOD_FRAMES	1024
 #define PERIODS		16
 #define CHANNELS	2
 
@@ -61,16 +63,20 @@ static int fail(const char *what)
 
 int main(int argc, char **argv)
 {
-	static short silence[PERIOD_FRAMES * CHANNELS];
-	struct snd_xferi transfer = { .buf = silence, .frames = PERIOD_FRAMES };
+	static short silence[MAX_PERIOD_FRAMES * CHANNELS];
+	struct snd_xferi transfer = { .buf = silence };
 	struct snd_pcm_sw_params software = { 0 };
 	struct snd_pcm_hw_params hardware;
+	unsigned int frames = MAX_PERIOD_FRAMES;
 	int fd, playback;
 
-	if (argc != 3) {
-		fprintf(stderr, "usage: pcm_stream capture|playback DEVICE\n");
+	if (argc == 4)
+		frames = atoi(argv[3]);
+	if (argc < 3 || argc > 4 || !frames || frames > MAX_PERIOD_FRAMES) {
+		fprintf(stderr, "usage: pcm_stream capture|playback DEVICE [FRAMES]\n");
 		return 2;
 	}
+	transfer.frames = frames;
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	playback = !strcmp(argv[1], "playback");
 	fd = open(argv[2], O_RDWR | O_NONBLOCK);
@@ -83,17 +89,17 @@ int main(int argc, char **argv)
 	choose(&hardware, SNDRV_PCM_HW_PARAM_FORMAT, SNDRV_PCM_FORMAT_S16_LE);
 	fix(&hardware, SNDRV_PCM_HW_PARAM_CHANNELS, CHANNELS);
 	fix(&hardware, SNDRV_PCM_HW_PARAM_RATE, 48000);
-	fix(&hardware, SNDRV_PCM_HW_PARAM_PERIOD_SIZE, PERIOD_FRAMES);
+	fix(&hardware, SNDRV_PCM_HW_PARAM_PERIOD_SIZE, frames);
 	fix(&hardware, SNDRV_PCM_HW_PARAM_PERIODS, PERIODS);
 	if (ioctl(fd, SNDRV_PCM_IOCTL_HW_PARAMS, &hardware))
 		return fail("HW_PARAMS");
 
 	/* boundary: the largest multiple of the buffer that is not negative */
-	software.boundary = (unsigned long)PERIOD_FRAMES * PERIODS;
-	while (software.boundary * 2 <= LONG_MAX - PERIOD_FRAMES * PERIODS)
+	software.boundary = (unsigned long)frames * PERIODS;
+	while (software.boundary * 2 <= LONG_MAX - frames * PERIODS)
 		software.boundary *= 2;
 	software.period_step = 1;
-	software.avail_min = PERIOD_FRAMES;
+	software.avail_min = frames;
 	software.start_threshold = 1;
 	software.stop_threshold = software.boundary;
 	if (ioctl(fd, SNDRV_PCM_IOCTL_SW_PARAMS, &software))

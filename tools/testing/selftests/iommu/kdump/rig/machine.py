@@ -139,9 +139,9 @@ class Machine:
         self.monitor = Monitor()
         self._trace_end, self._trace_qemu = os.pipe()
 
-    def command(self, image, initrd, cmdline, devices, reboots=False):
+    def command(self, image, initrd, cmdline, devices, reboots=False, more_events=()):
         events = self.folder / "trace.events"
-        events.write_text("\n".join(trace.events(self.iommu)) + "\n",
+        events.write_text("\n".join([*trace.events(self.iommu), *more_events]) + "\n",
                           encoding="ascii")
         # some hosts offer that register and then refuse to set it
         cpu = "host,-arch-capabilities" if self.accel == "kvm" else "max"

@@ -362,9 +362,9 @@ class Run:
         return pages
 
     def crash_log(self, pattern):
-        """Whether a line of the crash kernel's log matches a regular expression."""
-        return any(when >= self.times["boot"] and re.search(pattern, line)
-                   for when, line in self.machine.console)
+        """How many lines of the crash kernel's log match a regular expression."""
+        return sum(1 for when, line in self.machine.console
+                   if when >= self.times["boot"] and re.search(pattern, line))
 
     def complaint(self):
         """The first line in which the crash kernel says that something is wrong in it."""
@@ -708,7 +708,7 @@ def run_once(scenario, kernel_name, image, initrd, variant, qemu, accel, folder,
         command = run.machine.command(
             image, None if scenario.root else initrd, cmdline,
             iommu_devices + scenario.qemu_devices(run.wires, folder),
-            scenario.reboots)
+            scenario.reboots, scenario.more_events)
         run.machine.run(command, run.on_line, scenario.timeout)
         run.on_end()
         missing = [name for name in ("panic", "dead", "boot", "userspace", "end")

@@ -60,6 +60,7 @@ class Scenario:
     demo_runs = 1
     check_runs = 1
     checks_vmcore_itself = False    # the guest does not run vmcore_check
+    more_events = ()            # of QEMU's trace
     reboots = False             # the machine boots a third time
     root = None                 # its root file system, if it has no initramfs
     timeout = 120
@@ -211,6 +212,45 @@ class Reboot(Scenario):
             if run.down - run.last_old_hits.get(device, 0) > 0.5:
                 reasons.append(f"the stream of {trace.requester_name(device)} had "
                                f"stopped before the reboot")
+        return reasons
+
+
+class Msis(Scenario):
+    name = "msis"
+    summary = "MSIs of devices without a driver that never end"
+    devices = dict.fromkeys(map(trace.requester, (
+        "00:03.0", "00:04.0", "00:05.0", "00:06.0")))
+    arms = ("mainline", "framework")
+    more_events = ("*_ir_remap_msi_req",)
+    COMPLAINT = r"No irq handler|nobody cared|spurious|INTR-REMAP|Disabling IRQ"
+    LINES = 30
+    EACH = 25                   # MSIs of each device in a second, at least
+
+    def why_not(self, variant, qemu):
+        if variant.mode == "v1-no-intremap":
+            return "interrupts that are not remapped leave no trace"
+        return super().why_not(variant, qemu)
+
+    def qemu_devices(self, wires, folder):
+        words = ["-audiodev", "none,id=silence"]
+        for number in range(4):
+            words += sound(number, f"addr={3 + number}")
+        return words
+
+    def judge(self, run):
+        reasons = []
+        msis = sum(1 for record in run.records if isinstance(record, trace.Msi) and
+                   run.times["boot"] < record.time <= run.down)
+        least = self.EACH * len(self.devices) * (run.down - run.times["boot"])
+        if msis < least:
+            reasons.append(f"only {msis} MSIs in the crash kernel, not {least:.0f}")
+        lines = run.crash_log(self.COMPLAINT)
+        if lines > self.LINES:
+            reasons.append(f"{lines} lines about interrupts in the log")
+        for device in self.devices:
+            if run.down - run.last_old_hits.get(device, 0) > 0.5:
+                reasons.append(f"the stream of {trace.requester_name(device)} had "
+                               f"stopped before power-off")
         return reasons
 
 
@@ -1218,6 +1258,6 @@ def _pages(iova, size):
 
 
 ALL = {cls.name: cls for cls in (
-    Hda, Bridge, E1000e, Quiet, Disk, Driverless, Larger, Smaller, Reboot, Release,
+    Hda, Bridge, E1000e, Quiet, Disk, Driverless, Larger, Smaller, Reboot, Msis, Release,
     Pressure, Storm, Groups, Hotplug, Removed, Slow, Vfio, Roots, Contradiction, Mixture,
     Ghost, Acpi, Posted, Ats, Ids, Cma, Narrow, Words, WayOut)}

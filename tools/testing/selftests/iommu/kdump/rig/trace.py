@@ -27,6 +27,8 @@ Reset = collections.namedtuple("Reset", "time model")
 Flush = collections.namedtuple("Flush", "time domain")
 # the IOMMU tells a device to forget translations that it has cached (ATS)
 DeviceFlush = collections.namedtuple("DeviceFlush", "time device")
+# a message signalled interrupt comes to the IOMMU
+Msi = collections.namedtuple("Msi", "time")
 
 _LINE = re.compile(r"(?:\d+@(\d+\.\d+):|(\d{4}-\d\d-\d\dT[\d:.]+)Z )(\w+) (.*)")
 _NUMBER = re.compile(r"0x([0-9a-f]+)")
@@ -122,6 +124,10 @@ def _vtd_descriptor(time, text):
     return DeviceFlush(time, low >> 32 & 0xffff)
 
 
+def _msi(time, _text):
+    return Msi(time)
+
+
 def _thinned_faults(time, text):
     count, device = text.split()
     return Faults(time, int(count), None if device == "?" else int(device, 16))
@@ -153,6 +159,12 @@ _DEVICES = {
     "pci_nvme_mmio_stopped": _nvme_stopped,
     "e1000e_core_ctrl_sw_reset": _e1000e_reset,
     "virtio_set_status": _virtio_status,
+}
+
+# Only for those who ask for them: see Scenario.more_events.
+_MSIS = {
+    "amdvi_ir_remap_msi_req": _msi,
+    "vtd_ir_remap_msi_req": _msi,
 }
 
 _VTD = {
@@ -198,7 +210,7 @@ def _time(match):
 
 def read(path, iommu):
     """All records of a trace file, in order."""
-    parsers = {**_parsers(iommu), _THINNED.decode(): _thinned_faults}
+    parsers = {**_parsers(iommu), **_MSIS, _THINNED.decode(): _thinned_faults}
     records = []
     with open(path, encoding="ascii", errors="replace") as lines:
         for line in lines:
