@@ -272,7 +272,8 @@ def end_is_judged():
                                         for when, text in sorted(events)))
                 made_up = run.Run(scenario, "mainline", variant, folder)
                 made_up.machine = types.SimpleNamespace(
-                    trace_path=path, console=[], memory=bytes(1 << 20))
+                    trace_path=path, console=[], memory=bytes(1 << 20),
+                    ranges=[(0, 1 << 20)])
                 made_up.boots = 2
                 made_up.crash_range = 0x10000, 0x20000
                 made_up.old_map = dict.fromkeys(scenario.devices,
@@ -304,6 +305,22 @@ def reads_traces():
         if len(found) != 1 or not isinstance(found[0], trace.Msi) or \
                 found[0].time % 1 != 0.25:
             raise Failed(f"{iommu}: it reads {found}")
+
+
+def memory_is_split():
+    """Where more than 2 GiB of guest memory are, and what the crash kernel leaves."""
+    machine, run = (importlib.import_module(f"rig.{name}") for name in ("machine", "run"))
+    gib = 1 << 30
+    low, high = [(0, gib // 2)], [(0, 2 * gib), (4 * gib, 8 * gib)]
+    wrong = [what for what, found, expected in (
+        ("512 MiB", machine.memory_ranges(512), low),
+        ("2 GiB", machine.memory_ranges(2048), [(0, 2 * gib)]),
+        ("6 GiB", machine.memory_ranges(6144), high),
+        ("a hole", run.without(low, (1, 3)), [(0, 1), (3, gib // 2)]),
+        ("a high one", run.without(high, (7 * gib, 8 * gib)),
+         [(0, 2 * gib), (4 * gib, 7 * gib)])) if found != expected]
+    if wrong:
+        raise Failed(f"wrong for {', '.join(wrong)}")
 
 
 def finds_acpi_table():
@@ -366,9 +383,10 @@ def main():
                  for late in (False, True)]
     chance = random.Random(wanted.seed)
     print(f"# seed {wanted.seed}")
-    tap = Tap(len(plans) + 6)
+    tap = Tap(len(plans) + 7)
     tap.run("the judge of corrupted tables notices what is wrong", judge_notices)
     tap.run("interrupts are read from the trace", reads_traces)
+    tap.run("the host knows where guest memory is", memory_is_split)
     tap.run("the host finds an ACPI table in memory", finds_acpi_table)
     tap.run("the judge goes on until the machine has ended", end_is_judged)
     ours = {"framework": wanted.framework}

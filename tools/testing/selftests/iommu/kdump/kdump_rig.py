@@ -63,6 +63,7 @@ class Session:
         # tells the lines of this invocation in results.jsonl from others
         self.name = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
         self._lock = threading.Lock()
+        self._large = threading.Lock()  # held by a run with much memory
         self._newer = None              # (path, why there is none)
         self.extras = {}                # by arm: for the scenarios, see Scenario.extras
         self.accel = "tcg"
@@ -237,6 +238,13 @@ class Session:
                              f"defect of QEMU; try another version (QEMU=)")
 
     def _run_process(self, plan):
+        """One run, beside no other one that needs as much memory."""
+        if named(plan.scenario).memory_mib <= machine.LOW_MIB:
+            return self._run_alone(plan)
+        with self._large:
+            return self._run_alone(plan)
+
+    def _run_alone(self, plan):
         """A run is a process: it stamps console lines, and must not be held up."""
         kernel = self.kernels[plan.arm]
         options = self.options

@@ -14,9 +14,20 @@ import time
 
 from . import processes, trace
 
-# Guest memory is one range from 0 in this size, so that a guest physical address
-# is an offset into the file: q35 splits memory only above 2 GiB.
+# Of guest memory, where a scenario does not want more.
 MEMORY_MIB = 512
+# Of more than that QEMU's q35 puts the rest behind 4 GiB.
+LOW_MIB = 2048
+HIGH_MIB = 4096
+
+
+def memory_ranges(mebibytes):
+    """[(start, end)] of guest memory of this size, as guest physical addresses."""
+    if mebibytes <= LOW_MIB:
+        return [(0, mebibytes << 20)]
+    return [(0, LOW_MIB << 20),
+            (HIGH_MIB << 20, (HIGH_MIB + mebibytes - LOW_MIB) << 20)]
+
 
 # Ends of QEMU that are QEMU's own fault: the run says nothing about the kernel.
 KNOWN_DEFECTS = (
@@ -24,6 +35,13 @@ KNOWN_DEFECTS = (
                 r"Assertion `!msix_enabled"),
      "QEMU's e1000e asserts !msix_enabled when MSI-X is enabled again"),
 )
+
+
+def available_mib():
+    """What this host has left."""
+    with open("/proc/meminfo", encoding="ascii") as lines:
+        return next(int(line.split()[1]) >> 10 for line in lines
+                    if line.startswith("MemAvailable:"))
 
 
 class Lost(Exception):
@@ -123,18 +141,21 @@ class Monitor:
 
 
 class Machine:
-    def __init__(self, folder, qemu, accel, iommu):
+    def __init__(self, folder, qemu, accel, iommu, memory_mib=MEMORY_MIB):
         self.folder = folder
         self.qemu = qemu
         self.accel = accel
         self.iommu = iommu
         self.console = []               # (time, line)
         self.fds = []
-        self.memory = None
+        # A guest physical address is an offset into the file, which has holes where the
+        # guest has none. Writable: some scenarios forge tables of the kernel that crashes.
+        self.memory_mib = memory_mib
+        self.ranges = memory_ranges(memory_mib)
+        size = self.ranges[-1][1]
         self._memory_fd = os.memfd_create("guest-memory")
-        os.ftruncate(self._memory_fd, MEMORY_MIB << 20)
-        # writable: some scenarios forge tables of the kernel that crashes
-        self.memory = mmap.mmap(self._memory_fd, MEMORY_MIB << 20)
+        os.ftruncate(self._memory_fd, size)
+        self.memory = mmap.mmap(self._memory_fd, size)
         self.trace_path = folder / "trace.log"
         self.monitor = Monitor()
         self._trace_end, self._trace_qemu = os.pipe()
@@ -149,11 +170,8 @@ class Machine:
         return [
             self.qemu, "-nodefaults", "-display", "none",
             *([] if reboots else ["-no-reboot"]),
-            "-machine", f"q35,memory-backend=memory{split}",
             "-accel", self.accel, "-cpu", cpu, "-smp", "2",
-            "-m", f"{MEMORY_MIB}M",
-            "-object", f"memory-backend-file,id=memory,size={MEMORY_MIB}M,"
-                       f"mem-path=/proc/self/fd/{self._memory_fd},share=on",
+            *self._memory_words(f"q35{split}"),
             "-kernel", str(image), *(["-initrd", str(initrd)] if initrd else []),
             "-append", cmdline,
             "-chardev", "stdio,id=console,signal=off",
@@ -161,6 +179,20 @@ class Machine:
             "-trace", f"events={events}",
             "-D", f"/proc/self/fd/{self._trace_qemu}",
             "-msg", "timestamp=on"] + self.monitor.arguments() + devices
+
+    def _memory_words(self, model):
+        """QEMU arguments. One node for each range: they follow one another in RAM."""
+        words = ["-m", f"{self.memory_mib}M"]
+        back = f"mem-path=/proc/self/fd/{self._memory_fd},share=on"
+        if len(self.ranges) == 1:
+            return ["-machine", f"{model},memory-backend=memory", *words,
+                    "-object", f"memory-backend-file,id=memory,size={self.memory_mib}M,"
+                    + back]
+        for number, (start, end) in enumerate(self.ranges):
+            words += ["-object", f"memory-backend-file,id=memory{number},"
+                                 f"size={end - start},offset={start},{back}",
+                      "-numa", f"node,memdev=memory{number}"]
+        return ["-machine", model, *words]
 
     def run(self, command, on_line, timeout):
         """Boot, call on_line(time, line) for each console line, until the end.

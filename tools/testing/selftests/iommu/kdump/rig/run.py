@@ -238,9 +238,7 @@ class Run:
     def _read_old_tables(self):
         # The line that tells of the new kernel may have come late; but a table in
         # old memory is the crashed kernel's whenever it is read.
-        start, end = self.crash_range
-        untranslated = tables.identity([(0, start),
-                                        (end, machine.MEMORY_MIB << 20)])
+        untranslated = tables.identity(without(self.machine.ranges, self.crash_range))
         if self.variant.first == "off":
             self.old_map = dict.fromkeys(self.scenario.devices, untranslated)
             return
@@ -257,7 +255,7 @@ class Run:
         self.old_tables = reader
 
     def _read_new_tables(self):
-        everything = tables.identity([(0, machine.MEMORY_MIB << 20)])
+        everything = tables.identity(self.machine.ranges)
         reader = self._tables(everything, old=False)
         if reader:
             mappings = reader.mappings()
@@ -341,7 +339,7 @@ class Run:
                    for start, end in (self.crash_range, *self.lent))
 
     def in_old_memory(self, address):
-        return (address < machine.MEMORY_MIB << 20 and
+        return (any(start <= address < end for start, end in self.machine.ranges) and
                 not self.in_crash_memory(address))
 
     def _old(self, device):
@@ -662,6 +660,13 @@ class Run:
         }
 
 
+def without(ranges, hole):
+    """Ranges (start, end) without what lies in another one."""
+    return [(low, high) for start, end in ranges
+            for low, high in ((start, min(end, hole[0])), (max(start, hole[1]), end))
+            if low < high]
+
+
 def _failure(run, qemu_version, seconds, reason):
     """The result object of a run that did not get to its end."""
     result = dict.fromkeys(KEYS)
@@ -701,7 +706,8 @@ def run_once(scenario, kernel_name, image, initrd, variant, qemu, accel, folder,
         f"rig.token={run.token}", "rig.crash=" + ";".join(crash_options)])
     outcome = {}
     try:
-        run.machine = machine.Machine(folder, qemu, accel, variant.iommu)
+        run.machine = machine.Machine(folder, qemu, accel, variant.iommu,
+                                      scenario.memory_mib)
         for name in scenario.wires:
             run.wires[name] = Wire(run.token)
         run.machine.fds = [wire.qemus.fileno() for wire in run.wires.values()]

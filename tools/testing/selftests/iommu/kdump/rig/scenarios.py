@@ -41,6 +41,7 @@ class Scenario:
     # at least: what shows that the scenario would see a failure.
     control_shows = ()
     needs_legacy_dma = True
+    memory_mib = machine.MEMORY_MIB
     crashkernel = "256M"        # the reservation, in the first kernel's words
     first_options = ()          # more of them
     crash_options = ()          # for the crash kernel's command line
@@ -568,6 +569,50 @@ class Cma(Edu):
                 reasons.append("the access to memory that was lent was no fault")
             if not run.crash_log(r"1 outside of the crashed kernel's memory"):
                 reasons.append("the log does not count the mapping that was left out")
+        return reasons
+
+
+class High(Hda):
+    name = "high"
+    summary = "6 GiB, and a crash kernel that has nothing below 4 GiB"
+    script = "hda"
+    mixed = False
+    in_each_mode = False
+    check_blocked = False
+    arms = ("mainline", "framework")
+    control_shows = ("faults", "crash_hits", "shared_iova_pages")
+    memory_mib = 6144
+    crashkernel = "320M,high crashkernel=0,low"
+    timeout = 300
+    demo_runs = 1
+    check_runs = 1
+
+    def why_not(self, variant, qemu):
+        if machine.major(qemu) < 11:
+            return machine.NeedsQemu11("more memory than 2 GiB needs QEMU 11")
+        if machine.available_mib() < self.memory_mib * 5 // 4:
+            return f"this host has no {self.memory_mib >> 10} GiB of memory to spare"
+        return super().why_not(variant, qemu)
+
+    # AMD's register takes the address of the device table in two halves: a table on the
+    # other side of 4 GiB cannot replace the old one, which is then written in place
+    IN_PLACE = r"device table at .* cannot be replaced: memory of the crashed kernel is"
+
+    @property
+    def overwrites_tables(self):
+        return self.variant.iommu == "amdvi"
+
+    def judge(self, run):
+        reasons = []
+        if run.crash_range[0] < 4 << 30:
+            reasons.append("the crash kernel has memory below 4 GiB")
+        if self.overwrites_tables and run.framework:
+            pages = (run.old_root & 0x1ff) + 1
+            if run.changed > pages:
+                reasons.append(f"{run.changed} table pages of the crashed kernel "
+                               f"changed, and the device table has {pages}")
+            if run.changed and not run.crash_log(self.IN_PLACE):
+                reasons.append("the log does not say that the old device table is written")
         return reasons
 
 
@@ -1260,4 +1305,4 @@ def _pages(iova, size):
 ALL = {cls.name: cls for cls in (
     Hda, Bridge, E1000e, Quiet, Disk, Driverless, Larger, Smaller, Reboot, Msis, Release,
     Pressure, Storm, Groups, Hotplug, Removed, Slow, Vfio, Roots, Contradiction, Mixture,
-    Ghost, Acpi, Posted, Ats, Ids, Cma, Narrow, Words, WayOut)}
+    Ghost, Acpi, Posted, Ats, Ids, Cma, High, Narrow, Words, WayOut)}
