@@ -140,6 +140,7 @@ struct iommu_kdump_leaves {
 #ifdef CONFIG_IOMMU_KDUMP
 
 bool iommu_kdump_enabled(void);
+bool iommu_kdump_keeps_translation(void);
 bool iommu_domain_is_inherited(const struct iommu_domain *domain);
 
 /* Memory of the crashed kernel */
@@ -184,6 +185,11 @@ void iommu_kdump_add_doorbell(phys_addr_t phys, size_t size);
 #else /* CONFIG_IOMMU_KDUMP */
 
 static inline bool iommu_kdump_enabled(void)
+{
+	return false;
+}
+
+static inline bool iommu_kdump_keeps_translation(void)
 {
 	return false;
 }

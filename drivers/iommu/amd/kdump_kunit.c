@@ -33,6 +33,7 @@ enum {
 #include "../kdump/old_tables_kunit.h"
 
 #include <kunit/device.h>
+#include <linux/kexec.h>
 
 #define DEVICES		256
 /* No machine has so many */
@@ -1266,6 +1267,25 @@ static void __init test_event_without_entry(struct kunit *test)
 			  old_kernel.seg->dev_table[DEVICES - 1].data[1] & SA);
 }
 
+/* The crash kernel's last act does not let old DMA pass */
+static void __init test_shutdown(struct kunit *test)
+{
+	const u64 on = BIT_ULL(12) | BIT_ULL(2) | BIT_ULL(0);
+	u8 __iomem *control;
+
+	start_old_kernel(test);
+	list_iommus(test, old_kernel.iommu, second_iommu(test, true));
+	control = old_kernel.iommu->mmio_base + MMIO_CONTROL_OFFSET;
+	writeq(on, control);
+	amd_iommu_shutdown();
+	KUNIT_EXPECT_EQ(test, readq(control), on);
+	/* Another kernel finds what it finds after any kernel */
+	kexec_in_progress = true;
+	amd_iommu_shutdown();
+	kexec_in_progress = false;
+	KUNIT_EXPECT_EQ(test, readq(control), 0);
+}
+
 static struct kunit_case __refdata amd_kdump_test_cases[] = {
 	KUNIT_CASE(test_good),
 	KUNIT_CASE(test_fields),
@@ -1284,6 +1304,7 @@ static struct kunit_case __refdata amd_kdump_test_cases[] = {
 	KUNIT_CASE(test_each_leaves),
 	KUNIT_CASE(test_silence),
 	KUNIT_CASE(test_event_without_entry),
+	KUNIT_CASE(test_shutdown),
 	{}
 };
 

@@ -12,6 +12,7 @@
 
 #include <linux/cleanup.h>
 #include <linux/idr.h>
+#include <linux/kexec.h>
 #include <linux/pci.h>
 
 #undef MODULE_PARAM_PREFIX
@@ -1112,6 +1113,64 @@ static void __init test_own_id(struct kunit *test)
 						       &old_kernel.dev));
 }
 
+/* The units of the machine, and what its command line says of them */
+
+struct machine {
+	struct list_head units;
+	int policy;
+};
+
+static void restore_machine(void *data)
+{
+	struct machine *machine = data;
+
+	list_replace(&machine->units, &dmar_drhd_units);
+	dmar_policy = machine->policy;
+}
+
+/* The machine has the unit of the crashed kernel, which translates, and no other */
+static struct dmar_drhd_unit *new_machine(struct kunit *test)
+{
+	struct dmar_drhd_unit *drhd = kunit_kzalloc(test, sizeof(*drhd), GFP_KERNEL);
+	struct machine *machine = kunit_kzalloc(test, sizeof(*machine), GFP_KERNEL);
+	struct intel_iommu *iommu = old_kernel.iommu;
+
+	KUNIT_ASSERT_NOT_NULL(test, drhd);
+	KUNIT_ASSERT_NOT_NULL(test, machine);
+	list_replace_init(&dmar_drhd_units, &machine->units);
+	machine->policy = dmar_policy;
+	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, restore_machine,
+							machine), 0);
+	iommu->reg = (__force void __iomem *)kunit_kzalloc(test, SZ_4K, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, (__force void *)iommu->reg);
+	drhd->iommu = iommu;
+	iommu->drhd = drhd;
+	list_add(&drhd->list, &dmar_drhd_units);
+	return drhd;
+}
+
+/* The crash kernel's last act does not let old DMA pass */
+static void __init test_shutdown(struct kunit *test)
+{
+	struct intel_iommu *iommu;
+
+	start_old_kernel(test, false);
+	new_machine(test);
+	dmar_policy = DMAR_ON;
+	iommu = old_kernel.iommu;
+	iommu->gcmd = DMA_GCMD_TE | DMA_GCMD_IRE;
+	writel(iommu->gcmd, iommu->reg + DMAR_GCMD_REG);
+	intel_iommu_shutdown();
+	KUNIT_EXPECT_EQ(test, readl(iommu->reg + DMAR_GCMD_REG),
+			DMA_GCMD_TE | DMA_GCMD_IRE);
+	KUNIT_EXPECT_EQ(test, iommu->gcmd, DMA_GCMD_TE | DMA_GCMD_IRE);
+	/* Another kernel finds what it finds after any kernel */
+	kexec_in_progress = true;
+	intel_iommu_shutdown();
+	kexec_in_progress = false;
+	KUNIT_EXPECT_EQ(test, readl(iommu->reg + DMAR_GCMD_REG), DMA_GCMD_IRE);
+}
+
 static struct kunit_case __refdata intel_kdump_test_cases[] = {
 	KUNIT_CASE(test_legacy_good),
 	KUNIT_CASE(test_scalable_good),
@@ -1130,6 +1189,7 @@ static struct kunit_case __refdata intel_kdump_test_cases[] = {
 	KUNIT_CASE(test_removed_scalable),
 	KUNIT_CASE(test_silence),
 	KUNIT_CASE(test_own_id),
+	KUNIT_CASE(test_shutdown),
 	{}
 };
 

@@ -23,6 +23,7 @@
 #include <linux/pci.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/suspend.h>
 
 #include <kunit/visibility.h>
 
@@ -418,10 +419,38 @@ static void check_work_fn(struct work_struct *work)
 
 static DECLARE_DELAYED_WORK(check_work, check_work_fn);
 
+/* IOMMUs are off while the system sleeps, and while it makes an image of itself */
+VISIBLE_IF_KUNIT int iommu_kdump_sleep(struct notifier_block *nb,
+				       unsigned long event, void *unused)
+{
+	struct iommu_group *group;
+	int id = -1;
+
+	switch (event) {
+	case PM_SUSPEND_PREPARE:
+	case PM_HIBERNATION_PREPARE:
+	case PM_RESTORE_PREPARE:
+		group = iommu_kdump_next_group(&id);
+		if (!group)
+			return NOTIFY_DONE;
+		kobject_put(&group->kobj);
+		pr_warn("a crash kernel cannot sleep: DMA of the crashed kernel would go anywhere\n");
+		return notifier_from_errno(-EBUSY);
+	default:
+		return NOTIFY_DONE;
+	}
+}
+
+static struct notifier_block sleep_notifier = {
+	.notifier_call = iommu_kdump_sleep,
+};
+
 static int __init iommu_kdump_late_init(void)
 {
-	if (is_kdump_kernel())
+	if (is_kdump_kernel()) {
+		register_pm_notifier(&sleep_notifier);
 		iommu_kdump_status_init();
+	}
 	if (iommu_kdump_enabled())
 		queue_delayed_work(system_dfl_wq, &check_work, CHECK_DELAY);
 	return 0;

@@ -12,6 +12,7 @@
 #include <linux/device.h>
 #include <linux/init.h>
 #include <linux/iommu.h>
+#include <linux/kexec.h>
 #include <linux/list.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -72,6 +73,23 @@ bool iommu_kdump_active(void)
 {
 	KUNIT_STATIC_STUB_REDIRECT(iommu_kdump_active);
 	return is_kdump_kernel();
+}
+
+/**
+ * iommu_kdump_keeps_translation() - Must an IOMMU go on to translate for good?
+ *
+ * For the shutdown of an IOMMU driver. DMA of the crashed kernel goes on until the
+ * platform is reset, and nobody waits for its end. Another kernel that is started by
+ * kexec needs not to find translation on; it is started after PCI has ended the bus
+ * mastering of every device.
+ *
+ * Context: Any.
+ *
+ * Return: true in a crash kernel, unless it starts another kernel.
+ */
+bool iommu_kdump_keeps_translation(void)
+{
+	return iommu_kdump_active() && !kexec_in_progress;
 }
 
 /**

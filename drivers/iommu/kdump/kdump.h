@@ -236,6 +236,8 @@ unsigned int iommu_kdump_walk_ms(void);
 void iommu_kdump_remove_doorbell(void);
 int iommu_kdump_out_of_memory(struct notifier_block *nb, unsigned long unused,
 			      void *freed);
+int iommu_kdump_sleep(struct notifier_block *nb, unsigned long event,
+		      void *unused);
 int iommu_kdump_status_show(struct seq_file *s, void *unused);
 bool iommu_kdump_wants_low(const struct iommu_kdump_iova *old);
 int iommu_kdump_try_iova(struct iova_domain *iovad, unsigned long size, u64 limit,

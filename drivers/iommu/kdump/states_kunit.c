@@ -6,6 +6,9 @@
 #include <linux/device.h>
 #include <linux/iommu.h>
 #include <linux/iommu-kdump.h>
+#include <linux/kexec.h>
+#include <linux/notifier.h>
+#include <linux/suspend.h>
 #include <linux/workqueue.h>
 
 #include <kunit/iommu.h>
@@ -299,6 +302,38 @@ static void test_stray_access(struct kunit *test)
 	crash_check_end(crash);
 }
 
+/* Translation ends with the reset of the platform, or for another kernel */
+static void test_keeps_translation(struct kunit *test)
+{
+	static const unsigned long sleep[] = {
+		PM_SUSPEND_PREPARE, PM_HIBERNATION_PREPARE, PM_RESTORE_PREPARE,
+	};
+	struct crash *crash;
+	unsigned int i;
+
+	crash_one_device(test, &crash);
+	KUNIT_EXPECT_TRUE(test, iommu_kdump_keeps_translation());
+	kexec_in_progress = true;
+	KUNIT_EXPECT_FALSE(test, iommu_kdump_keeps_translation());
+	kexec_in_progress = false;
+	crash->kdump_kernel = false;
+	KUNIT_EXPECT_FALSE(test, iommu_kdump_keeps_translation());
+	crash->kdump_kernel = true;
+
+	for (i = 0; i < ARRAY_SIZE(sleep); i++)
+		KUNIT_EXPECT_EQ(test, iommu_kdump_sleep(NULL, sleep[i], NULL),
+				NOTIFY_DONE);
+	crash_boot(crash);
+	for (i = 0; i < ARRAY_SIZE(sleep); i++)
+		KUNIT_EXPECT_EQ(test,
+				notifier_to_errno(iommu_kdump_sleep(NULL, sleep[i],
+								    NULL)),
+				-EBUSY);
+	KUNIT_EXPECT_EQ(test, iommu_kdump_sleep(NULL, PM_POST_SUSPEND, NULL),
+			NOTIFY_DONE);
+	crash_check_end(crash);
+}
+
 static struct kunit_case states_cases[] = {
 	KUNIT_CASE_PARAM(test_no_crash, crash_machines),
 	KUNIT_CASE_PARAM(test_none_nothing_inherited, crash_machines),
@@ -313,6 +348,7 @@ static struct kunit_case states_cases[] = {
 	KUNIT_CASE_PARAM(test_remove_carrying, crash_machines),
 	KUNIT_CASE_PARAM(test_replug, crash_machines),
 	KUNIT_CASE_PARAM(test_stray_access, crash_machines),
+	KUNIT_CASE_PARAM(test_keeps_translation, crash_machines),
 	{}
 };
 
