@@ -192,10 +192,10 @@ static int decode(const struct dev_table_entry *dte, bool own,
 	return 0;
 }
 
-/* A device table that is locked is in old memory, and may be broken by now */
+/* See keep_only_pasid_0() */
 static void free_own_gcr3(const struct dev_table_entry *dte)
 {
-	if (uses_pasid_0(dte) && !nested(dte) && !old_page(gcr3_table(dte)))
+	if (uses_pasid_0(dte) && !nested(dte))
 		iommu_free_pages(phys_to_virt(gcr3_table(dte)));
 }
 
@@ -305,6 +305,16 @@ static const struct iommu_kdump_entry_ops entry_ops = {
 	.own_id = own_id,
 	.silence = amd_iommu_silence_dte,
 };
+
+/* A storm of old DMA, or of old interrupts, must not cost the dump */
+static void block(struct dev_table_entry *dte)
+{
+	dte->data[0] = amd_iommu_blocked_dte_flags();
+	dte->data[1] |= DTE_FLAG_SA;
+	dte->data[2] |= DTE_IRQ_NO_FAULT;
+	if (amd_iommu_irq_remap)
+		dte->data[2] |= DTE_IRQ_REMAP_ENABLE;
+}
 
 /*
  * The processes that PASIDs belong to are dead. What is left is PASID 0, in a table of
@@ -520,10 +530,10 @@ static void __init pass_through(struct amd_iommu *iommu)
 
 /**
  * amd_iommu_kdump_take_over() - Fill in what the crashed kernel has set up
- * @pci_seg: PCI segment whose new device table is not in use and blocks all
+ * @pci_seg: PCI segment whose new device table is not in use
  *
  * Entries that are valid are put into the new table as the crashed kernel had
- * them, the others stay blocked. Neither hardware nor memory of the crashed
+ * them, the others are blocked. Neither hardware nor memory of the crashed
  * kernel is written.
  *
  * Context: May sleep. iommu_kdump_oldmem_init() has been called.
@@ -531,10 +541,14 @@ static void __init pass_through(struct amd_iommu *iommu)
 void __init amd_iommu_kdump_take_over(struct amd_iommu_pci_seg *pci_seg)
 {
 	struct amd_iommu *iommu;
+	u32 devid;
 
 	/* Without page tables there is nothing to inherit, and no way to block */
 	if (amd_iommu_pgtable == PD_MODE_NONE)
 		return;
+
+	for (devid = 0; devid <= pci_seg->last_bdf; devid++)
+		block(&pci_seg->dev_table[devid]);
 
 	if (!amd_iommu_kdump_dids.ida)
 		iommu_kdump_ids_init(&amd_iommu_kdump_dids, &pdom_ids, 1,
@@ -561,35 +575,62 @@ void __init amd_iommu_kdump_take_over(struct amd_iommu_pci_seg *pci_seg)
 }
 
 /**
- * amd_iommu_kdump_block_table() - A device table can neither be replaced nor used
- * @iommu: IOMMU that goes on to use it
- * @base: its base register
+ * amd_iommu_kdump_copy_dte() - An entry has changed that hardware has a copy of
+ * @iommu: IOMMU with the device table of the crashed kernel
+ * @devid: the requester ID. What this kernel does not know of is blocked.
  *
- * Its devices are lost, but what the table lets pass has not been validated: all of
- * its entries in memory of the crashed kernel are made to block, in place. The caller
- * flushes.
- *
- * Context: May sleep.
+ * Context: Any. The caller flushes.
  */
-void __init amd_iommu_kdump_block_table(struct amd_iommu *iommu, u64 base)
+void amd_iommu_kdump_copy_dte(struct amd_iommu *iommu, u16 devid)
 {
-	u64 phys = __sme_clr(base) & PM_ADDR_MASK;
-	u64 end = phys + ((base & DEV_TABLE_SIZE_MASK) + 1) * SZ_4K;
-	struct dev_table_entry *page;
-	unsigned int i, left = 0;
+	struct dev_table_entry *old = &iommu->old_table[devid];
+	struct dev_table_entry *own = &get_dev_table(iommu)[devid];
+	struct dev_table_entry new = {};
+	unsigned int i, first;
 
-	for (; phys < end; phys += SZ_4K) {
-		page = old_page(phys) ? memremap(phys, SZ_4K, MEMREMAP_WB) : NULL;
-		if (!page) {
-			left++;
-			continue;
-		}
-		for (i = 0; i < ENTRIES_PER_PAGE; i++)
-			WRITE_ONCE(page[i].data[0], amd_iommu_blocked_dte_flags());
-		memunmap(page);
+	if (devid >= iommu->old_table_entries)
+		return;
+
+	guard(raw_spinlock_irqsave)(&iommu->lock);
+	if (devid > iommu->pci_seg->last_bdf) {
+		block(&new);
+	} else {
+		for (i = 0; i < ARRAY_SIZE(new.data128); i++)
+			new.data128[i] = arch_cmpxchg128(&own->data128[i], 0, 0);
 	}
-	pr_err("IOMMU%d: device table at %#llx can neither be replaced nor used: its devices are lost, %u of its pages could not be blocked\n",
-	       iommu->index, base & PM_ADDR_MASK, left);
+	/* As update_dte256() does it: no GV without the level that belongs to it */
+	first = !(old->data[0] & DTE_FLAG_GV);
+	arch_cmpxchg128_local(&old->data128[first], old->data128[first],
+			      new.data128[first]);
+	arch_cmpxchg128_local(&old->data128[!first], old->data128[!first],
+			      new.data128[!first]);
+}
+
+/**
+ * amd_iommu_kdump_keep_table() - The IOMMU keeps the device table of the crashed kernel
+ * @iommu: IOMMU whose base register cannot be written, or not at once
+ * @base: what it says
+ *
+ * So this table becomes a copy of that of the segment, and remains one: DMA and
+ * interrupts of the crash kernel work as ever. Its size need not be the same.
+ *
+ * Context: May sleep. The caller flushes.
+ */
+void __init amd_iommu_kdump_keep_table(struct amd_iommu *iommu, u64 base)
+{
+	u32 nr = ((base & DEV_TABLE_SIZE_MASK) + 1) * ENTRIES_PER_PAGE, devid;
+
+	iommu->old_table = amd_iommu_memremap(base, nr * sizeof(*iommu->old_table));
+	if (!iommu->old_table) {
+		pr_err("IOMMU%d: device table at %#llx can neither be replaced nor written: its devices and their interrupts are lost\n",
+		       iommu->index, base & PM_ADDR_MASK);
+		return;
+	}
+	pr_warn("IOMMU%d: device table at %#llx cannot be replaced: memory of the crashed kernel is written\n",
+		iommu->index, base & PM_ADDR_MASK);
+	iommu->old_table_entries = nr;
+	for (devid = 0; devid < nr; devid++)
+		amd_iommu_kdump_copy_dte(iommu, devid);
 }
 
 /**

@@ -614,6 +614,7 @@ static void __init start_old_kernel(struct kunit *test)
 	seg->dev_table = iommu_alloc_pages_sz(GFP_KERNEL,
 					      DEVICES * sizeof(*seg->dev_table));
 	KUNIT_ASSERT_NOT_NULL(test, seg->dev_table);
+	seg->dev_table_base = virt_to_phys(seg->dev_table) | 1;
 	fill_table();
 }
 
@@ -836,8 +837,8 @@ static void __init test_guest_interrupts(struct kunit *test)
 	}
 }
 
-#include "kdump_units_kunit.c"
 #include "kdump_entries_kunit.c"
+#include "kdump_units_kunit.c"
 
 static struct kunit_case __refdata amd_kdump_test_cases[] = {
 	KUNIT_CASE(test_good),
@@ -857,6 +858,9 @@ static struct kunit_case __refdata amd_kdump_test_cases[] = {
 	KUNIT_CASE(test_each_leaves),
 	KUNIT_CASE(test_silence),
 	KUNIT_CASE(test_event_without_entry),
+	KUNIT_CASE(test_table_moves),
+	KUNIT_CASE(test_locked_table),
+	KUNIT_CASE(test_locked_all),
 	KUNIT_CASE(test_shutdown),
 	{}
 };

@@ -98,6 +98,157 @@ static void __init test_owners(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, iommu_kdump_entry_is_old(&b->kdump, HOST_6_LEVELS));
 }
 
+/*
+ * An IOMMU that keeps the device table of the crashed kernel. Its base register cannot
+ * be written, here because the upper halves of the addresses differ.
+ */
+
+static void *old_memremap(u64 paddr, size_t size)
+{
+	u64 phys = paddr & GENMASK_ULL(51, 12);
+
+	if (!iommu_kdump_is_old_ram(phys, size))
+		return NULL;
+	return crashed.mem[(phys - OLD_RAM) / SZ_4K];
+}
+
+static bool locked_buffer(struct amd_iommu *iommu, u32 offset, u8 **buf, u64 length,
+			  size_t size)
+{
+	return false;
+}
+
+/* Returns what hardware has as its base then */
+static u64 __init take_over_base(u64 base)
+{
+	struct amd_iommu *iommu = old_kernel.iommu;
+
+	/* One command flushes all, the buffer has no room for more */
+	amd_iommu_efr |= FEATURE_IA;
+	take_over_and_judge(false, "nothing", 0);
+	writeq(base, iommu->mmio_base + MMIO_DEV_TABLE_OFFSET);
+	iommu->old_table = NULL;
+	iommu->old_table_entries = 0;
+	forget_commands();
+	amd_iommu_take_over(iommu);
+	return readq(iommu->mmio_base + MMIO_DEV_TABLE_OFFSET);
+}
+
+static void __init take_over_locked(struct kunit *test, u64 base)
+{
+	KUNIT_EXPECT_EQ(test, take_over_base(base), base);
+}
+
+static void expect_same(struct kunit *test, unsigned int devid)
+{
+	KUNIT_EXPECT_MEMEQ(test, old_dte(devid), old_kernel.seg->dev_table[devid].data,
+			   sizeof(struct dev_table_entry));
+}
+
+static void expect_all_same(struct kunit *test, unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		expect_same(test, i);
+}
+
+/* What has not been validated does not pass, and the crash kernel has interrupts */
+static void __init test_locked_table(struct kunit *test)
+{
+	struct dev_table_entry *own, new = { .data[0] = DTE_FLAG_V };
+	const u64 blocked[4] = { amd_iommu_blocked_dte_flags(), SA, IG | 1 };
+	const u64 irq = 0x1234000 | 2ULL << 60 | 9 << 1 | 1;
+	struct iommu_dev_data *dev_data;
+	unsigned int i;
+	u64 *saved;
+
+	start_old_kernel(test);
+	kunit_activate_static_stub(test, amd_iommu_memremap, old_memremap);
+	own = old_kernel.seg->dev_table;
+	saved = kunit_kmalloc(test, SZ_8K, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, saved);
+	memcpy(saved, old_dte(0), SZ_8K);
+	set_dte(BLOCKED, U64_MAX, U64_MAX, U64_MAX);
+
+	take_over_locked(test, OLD_RAM | 1);
+	expect_all_same(test, DEVICES);
+	KUNIT_EXPECT_TRUE(test, old_dte(HOST)[0] & DTE_FLAG_IR);
+	KUNIT_EXPECT_EQ(test, old_dte(BLOCKED)[0], amd_iommu_blocked_dte_flags());
+	KUNIT_EXPECT_GT(test, commands(8, 0, 0), 0);
+
+	/* A driver comes, another one has interrupts only */
+	dev_data = new_device(test, HOST);
+	set_new_entry(test, dev_data, 20);
+	expect_same(test, HOST);
+	KUNIT_EXPECT_EQ(test, (u16)old_dte(HOST)[1], 20);
+	dev_data = new_device(test, BLOCKED);
+	WRITE_ONCE(own[BLOCKED].data[2], irq);
+	amd_iommu_update_dte(old_kernel.iommu, dev_data, &new);
+	KUNIT_EXPECT_EQ(test, old_dte(BLOCKED)[2], irq);
+	/* With guest translation, and without again */
+	dev_data = new_device(test, GUEST);
+	new.data[0] = own[GUEST].data[0];
+	new.data[1] = own[GUEST].data[1];
+	new.data[2] = BIT_ULL(54);
+	amd_iommu_update_dte(old_kernel.iommu, dev_data, &new);
+	expect_same(test, GUEST);
+	set_new_entry(test, dev_data, 0);
+	expect_same(test, GUEST);
+	send_events(HOST, EVENT_TYPE_IO_FAULT, 16);
+	KUNIT_EXPECT_TRUE(test, old_dte(HOST)[1] & SA);
+
+	/* Larger than ours: what is beyond blocks. Smaller: nothing is beyond. */
+	memcpy(old_dte(0), saved, SZ_8K);
+	old_dte(DEVICES)[0] = 3ULL << 61 | 3;
+	take_over_locked(test, OLD_RAM | 2);
+	expect_all_same(test, DEVICES);
+	for (i = DEVICES; i < DEVICES + ENTRIES_PER_PAGE; i++)
+		KUNIT_EXPECT_MEMEQ(test, old_dte(i), blocked, sizeof(blocked));
+	memcpy(old_dte(0), saved, SZ_8K);
+	take_over_locked(test, OLD_RAM);
+	expect_all_same(test, ENTRIES_PER_PAGE);
+	KUNIT_EXPECT_MEMEQ(test, old_dte(ENTRIES_PER_PAGE), saved + SZ_4K / 8, SZ_4K);
+	amd_iommu_update_dte(old_kernel.iommu,
+			     new_device(test, ENTRIES_PER_PAGE), &new);
+	KUNIT_EXPECT_MEMEQ(test, old_dte(ENTRIES_PER_PAGE), saved + SZ_4K / 8, SZ_4K);
+}
+
+/* Nor does it take for ever if hardware cannot be told */
+static void __init test_locked_all(struct kunit *test)
+{
+	struct amd_iommu *iommu;
+	ktime_t start;
+
+	start_old_kernel(test);
+	kunit_activate_static_stub(test, amd_iommu_memremap, old_memremap);
+	kunit_activate_static_stub(test, amd_iommu_set_buffer, locked_buffer);
+	iommu = old_kernel.iommu;
+	*iommu->cmd_sem = 0;
+	start = ktime_get();
+	take_over_locked(test, OLD(OLD_PAGES) | 1);
+	KUNIT_EXPECT_NULL(test, iommu->old_table);
+	set_new_entry(test, new_device(test, HOST), 20);
+	send_events(GUEST, EVENT_TYPE_IO_FAULT, 16);
+	KUNIT_EXPECT_EQ(test, iommu->cmd_buf_tail, 0);
+	KUNIT_EXPECT_LT(test, ktime_ms_delta(ktime_get(), start), 1000);
+	*iommu->cmd_sem = S64_MAX;
+}
+
+/* Where nothing is in the way the old table is left as it was */
+static void __init test_table_moves(struct kunit *test)
+{
+	start_old_kernel(test);
+	kunit_activate_static_stub(test, amd_iommu_memremap, old_memremap);
+	KUNIT_EXPECT_EQ(test, take_over_base(SOME_MMIO | 1),
+			old_kernel.seg->dev_table_base);
+	KUNIT_EXPECT_NULL(test, old_kernel.iommu->old_table);
+	KUNIT_EXPECT_GT(test, commands(8, 0, 0), 0);
+}
+
+#define IW		BIT_ULL(62)
+#define SYSMGT_1	BIT_ULL(40)
+
 /* An IOMMU that was off, with another one that was on or off beside it */
 static void __init expect_pass_through(struct kunit *test, bool off_is_first,
 				       bool other_is_on)
@@ -116,8 +267,12 @@ static void __init expect_pass_through(struct kunit *test, bool off_is_first,
 	old_kernel.seg->rlookup_table[GUEST] = off;
 	old_kernel.seg->rlookup_table[HOST_PASIDS] = off;
 	reset_table();
+	/* What firmware wants of system management, and what erratum 63 makes of it */
+	table[BLOCKED].data[0] = IW;
+	table[BLOCKED].data[1] = SYSMGT_1;
 	amd_iommu_kdump_take_over(old_kernel.seg);
 
+	KUNIT_EXPECT_EQ(test, table[BLOCKED].data[1] & SYSMGT_1, SYSMGT_1);
 	KUNIT_EXPECT_TRUE(test, off->kdump.not_live);
 	KUNIT_EXPECT_EQ(test, other->kdump.not_live, !other_is_on);
 	KUNIT_EXPECT_EQ(test, table[GUEST].data[0], pass);
