@@ -348,7 +348,8 @@ static int __init keep_only_pasid_0(struct dev_table_entry *dte, u64 gcr3)
 
 /*
  * Section 2.2.5.2: for an interrupt in guest mode the IOMMU writes to the backing
- * page of a virtual APIC. The virtual machine is gone, its memory need not be.
+ * page of a virtual APIC. The virtual machine is gone, its memory need not be. Where
+ * this kernel has no guest mode the entry would mean something else.
  */
 static bool __init vapics_are_old(u64 table, u64 size)
 {
@@ -367,7 +368,8 @@ static bool __init vapics_are_old(u64 table, u64 size)
 			lo.val = READ_ONCE(page[at % SZ_4K / sizeof(*page)].lo.val);
 			hi.val = READ_ONCE(page[at % SZ_4K / sizeof(*page)].hi.val);
 			if (lo.fields_vapic.valid && lo.fields_vapic.guest_mode &&
-			    !old_page(__sme_clr((u64)hi.fields.ga_root_ptr << 12)))
+			    (!AMD_IOMMU_GUEST_IR_VAPIC(amd_iommu_guest_ir) ||
+			     !old_page(__sme_clr((u64)hi.fields.ga_root_ptr << 12))))
 				old = false;
 		}
 		iommu_kdump_unmap_old(page);

@@ -795,20 +795,23 @@ static void __init test_no_irq_remap(struct kunit *test)
 static void __init test_guest_interrupts(struct kunit *test)
 {
 	static const struct {
-		bool ga;
+		int guest_ir;
 		u64 lo;
 		u64 root;
 		bool copied;
 	} irtes[] = {
-		{ true, BIT(7) | 1, OLD(OLD_GUEST_ROOT), true },
-		{ true, BIT(7) | 1, SOME_MMIO, false },
-		{ true, BIT(7) | 1, OLD(OLD_PAGES), false },
-		{ true, BIT(7) | 1, 0, false },
-		{ true, BIT(7) | 1, GENMASK_ULL(51, 12), false },
-		/* Not valid, not in guest mode, entries without such a mode */
-		{ true, BIT(7), SOME_MMIO, true },
-		{ true, 1, SOME_MMIO, true },
-		{ false, BIT(7) | 1, SOME_MMIO, true },
+		{ AMD_IOMMU_GUEST_IR_VAPIC, BIT(7) | 1, OLD(OLD_GUEST_ROOT), true },
+		{ AMD_IOMMU_GUEST_IR_VAPIC, BIT(7) | 1, SOME_MMIO, false },
+		{ AMD_IOMMU_GUEST_IR_VAPIC, BIT(7) | 1, OLD(OLD_PAGES), false },
+		{ AMD_IOMMU_GUEST_IR_VAPIC, BIT(7) | 1, 0, false },
+		{ AMD_IOMMU_GUEST_IR_VAPIC, BIT(7) | 1, GENMASK_ULL(51, 12), false },
+		/* Not valid, not in guest mode */
+		{ AMD_IOMMU_GUEST_IR_VAPIC, BIT(7), SOME_MMIO, true },
+		{ AMD_IOMMU_GUEST_IR_VAPIC, 1, SOME_MMIO, true },
+		/* This kernel has no guest mode, or entries without such a mode */
+		{ AMD_IOMMU_GUEST_IR_LEGACY_GA, BIT(7) | 1, OLD(OLD_GUEST_ROOT), false },
+		{ AMD_IOMMU_GUEST_IR_LEGACY_GA, 1, SOME_MMIO, true },
+		{ AMD_IOMMU_GUEST_IR_LEGACY, BIT(7) | 1, SOME_MMIO, true },
 	};
 	/* The table that fill_table() sets has 512 entries of 16 bytes */
 	static const unsigned int at[] = { 0, 1, 255, 256, 511 };
@@ -821,9 +824,7 @@ static void __init test_guest_interrupts(struct kunit *test)
 
 			irte[0] = irtes[i].lo;
 			irte[1] = irtes[i].root | 0x31;
-			amd_iommu_guest_ir = irtes[i].ga ?
-					     AMD_IOMMU_GUEST_IR_VAPIC :
-					     AMD_IOMMU_GUEST_IR_LEGACY;
+			amd_iommu_guest_ir = irtes[i].guest_ir;
 			reset_table();
 			/* DMA goes on whatever happens to interrupts */
 			KUNIT_EXPECT_EQ(test, take_over_one(HOST, true), 1);
@@ -859,6 +860,7 @@ static struct kunit_case __refdata amd_kdump_test_cases[] = {
 	KUNIT_CASE(test_silence),
 	KUNIT_CASE(test_event_without_entry),
 	KUNIT_CASE(test_table_moves),
+	KUNIT_CASE(test_control),
 	KUNIT_CASE(test_locked_table),
 	KUNIT_CASE(test_locked_all),
 	KUNIT_CASE(test_shutdown),

@@ -153,6 +153,37 @@ static void expect_all_same(struct kunit *test, unsigned int nr)
 		expect_same(test, i);
 }
 
+/* What the crashed kernel had set up, and this one has not, is not left on */
+static void __init test_control(struct kunit *test)
+{
+	const u64 on = BIT_ULL(0), ga = BIT_ULL(17), gam = BIT_ULL(25);
+	const u64 xt = BIT_ULL(50), intcapxt = BIT_ULL(51), commands = BIT_ULL(12);
+	static const int kernels[] = {
+		AMD_IOMMU_GUEST_IR_LEGACY, AMD_IOMMU_GUEST_IR_LEGACY_GA,
+		AMD_IOMMU_GUEST_IR_VAPIC,
+	};
+	u64 control, wanted[] = { 0, ga, ga | gam };
+	u8 __iomem *mmio;
+	unsigned int i;
+
+	start_old_kernel(test);
+	mmio = old_kernel.iommu->mmio_base;
+	for (i = 0; i < ARRAY_SIZE(kernels); i++) {
+		amd_iommu_guest_ir = kernels[i];
+		writeq(on | ga | gam | xt | intcapxt, mmio + MMIO_CONTROL_OFFSET);
+		take_over_base(SOME_MMIO | 1);
+		control = readq(mmio + MMIO_CONTROL_OFFSET);
+		KUNIT_EXPECT_EQ_MSG(test, control, on | commands | wanted[i],
+				    "kernel %u", i);
+		writeq(on, mmio + MMIO_CONTROL_OFFSET);
+		take_over_base(SOME_MMIO | 1);
+		control = readq(mmio + MMIO_CONTROL_OFFSET);
+		/* The log of the guests' interrupts comes first */
+		KUNIT_EXPECT_EQ_MSG(test, control, on | commands | (wanted[i] & ~gam),
+				    "kernel %u", i);
+	}
+}
+
 /* What has not been validated does not pass, and the crash kernel has interrupts */
 static void __init test_locked_table(struct kunit *test)
 {
