@@ -35,60 +35,6 @@
 #include "targets.h"
 #include "trace.h"
 
-/* Bytes that a table translates which is full of the largest leaves up to 1 GiB */
-static u64 leaf_table_span(const struct iommu_kdump_report *report)
-{
-	u64 sizes = report->carrier.domain->pgsize_bitmap &
-		    GENMASK_ULL(ilog2(SZ_1G), 0);
-
-	return rounddown_pow_of_two(sizes) * (report->granule / sizeof(u64));
-}
-
-static int report_identity(struct iommu_kdump_report *report, u64 first, u64 end)
-{
-	if (first == end)
-		return 0;
-	return iommu_kdump_report_mapping(report, first, first, end - first,
-					  IOMMU_READ | IOMMU_WRITE);
-}
-
-/*
- * All that there is, except the memory of the crash kernel. A hole between memory,
- * registers and what else firmware and drivers have told of is mapped as far as it takes
- * no page table of its own: there may be memory that nobody has told of.
- */
-static int import_identity(struct iommu_kdump_report *report)
-{
-	struct iommu_kdump_targets reach = { .granule = report->granule };
-	u64 span = leaf_table_span(report), first = 0, pos = 0, last;
-	int ret = 0;
-
-	/* Where the crash kernel's memory is not known, there can be no hole */
-	if (!iommu_kdump_oldmem_known())
-		return -EUCLEAN;
-	report->identity = true;
-	iommu_kdump_find_resources(&reach);
-	last = min(iommu_kdump_last_target(&reach) | (report->granule - 1),
-		   report->last);
-	while (!ret) {
-		enum iommu_kdump_target target;
-		u64 end, hole, hole_end;
-
-		target = iommu_kdump_find_target(&reach, pos, &end);
-		if (end >= last)
-			break;
-		hole = ALIGN(pos, span);
-		hole_end = ALIGN_DOWN(end + 1, span);
-		if (target == KDUMP_TARGET_NOTHING && hole < hole_end) {
-			ret = report_identity(report, first, hole);
-			first = hole_end;
-		}
-		pos = end + 1;
-	}
-	iommu_kdump_free_ranges(&reach.windows);
-	return ret ?: report_identity(report, first, last + 1);
-}
-
 /* Longer than for any table that makes sense. Somebody waits for the dump. */
 VISIBLE_IF_KUNIT unsigned int iommu_kdump_walk_ms(void)
 {
@@ -106,7 +52,7 @@ static int import_tables(struct iommu_kdump_report *report,
 	report->deadline = ktime_add_ms(ktime_get(), iommu_kdump_walk_ms());
 	report->ram_prot = dev_is_dma_coherent(kdev->dev) ? IOMMU_CACHE : 0;
 	if (kdev->tables.type == IOMMU_KDUMP_IDENTITY)
-		ret = import_identity(report);
+		ret = iommu_kdump_report_identity(report);
 	else
 		ret = ops->reserve_old_iova(kdev->dev, &kdev->tables, report);
 	/* What could not be reserved must not be mapped either */

@@ -266,6 +266,10 @@ int iommu_kdump_add_range(struct iommu_kdump_ranges *ranges, u64 first,
 void iommu_kdump_merge_ranges(struct iommu_kdump_ranges *ranges);
 int iommu_kdump_find_below(const struct iommu_kdump_ranges *ranges, u64 addr);
 void iommu_kdump_free_ranges(struct iommu_kdump_ranges *ranges);
+bool iommu_kdump_ranges_contain(const struct iommu_kdump_ranges *ranges,
+				const struct iommu_kdump_ranges *part);
+void iommu_kdump_insert_ranges(struct iommu_kdump_ranges *ranges,
+			       const struct iommu_kdump_ranges *more);
 
 /* reserve.c: called by the DMA API, in any context */
 unsigned long iommu_kdump_alloc_iova(struct iommu_domain *domain,
@@ -290,10 +294,12 @@ void iommu_kdump_reserved_more(struct iommu_domain *domain);
 u64 iommu_kdump_release_mappings(struct iommu_domain *domain);
 unsigned int iommu_kdump_given_back(struct iommu_domain *domain);
 
-/* carry.c */
+/* budget.c */
 u64 iommu_kdump_free_pages(void);
 u64 iommu_kdump_table_budget(void);
 void iommu_kdump_charge(s64 pages);
+
+/* carry.c */
 bool iommu_kdump_unmap_some(struct iommu_domain *domain, u64 *first, u64 last,
 			    u64 *pages);
 void iommu_kdump_unmap_range(struct iommu_domain *domain, u64 first, u64 last);

@@ -3,6 +3,7 @@
  * Crashdump framework of the IOMMU core: lists of ranges
  */
 
+#include <linux/limits.h>
 #include <linux/minmax.h>
 #include <linux/overflow.h>
 #include <linux/slab.h>
@@ -101,4 +102,54 @@ int iommu_kdump_find_below(const struct iommu_kdump_ranges *ranges, u64 addr)
 			hi = mid;
 	}
 	return lo - 1;
+}
+
+/**
+ * iommu_kdump_ranges_contain() - Is all of some ranges in others?
+ * @ranges: in ascending order, without overlaps
+ * @part: the ones that are looked for
+ *
+ * Context: Any.
+ *
+ * Return: true if it is.
+ */
+bool iommu_kdump_ranges_contain(const struct iommu_kdump_ranges *ranges,
+				const struct iommu_kdump_ranges *part)
+{
+	unsigned int i;
+	u64 pos;
+	int at;
+
+	for (i = 0; i < part->nr; i++) {
+		for (pos = part->r[i].first; pos <= part->r[i].last;
+		     pos = ranges->r[at].last + 1) {
+			at = iommu_kdump_find_below(ranges, pos);
+			if (at < 0 || ranges->r[at].last < pos)
+				return false;
+			if (ranges->r[at].last == U64_MAX)
+				break;
+		}
+	}
+	return true;
+}
+
+/**
+ * iommu_kdump_insert_ranges() - Add ranges between those that are there
+ * @ranges: in ascending order, with room for as many more
+ * @more: in ascending order, nothing of it is in @ranges
+ *
+ * Context: Any.
+ */
+void iommu_kdump_insert_ranges(struct iommu_kdump_ranges *ranges,
+			       const struct iommu_kdump_ranges *more)
+{
+	unsigned int to = ranges->nr + more->nr, a = ranges->nr, b = more->nr;
+
+	ranges->nr = to;
+	while (b) {
+		if (a && ranges->r[a - 1].first > more->r[b - 1].first)
+			ranges->r[--to] = ranges->r[--a];
+		else
+			ranges->r[--to] = more->r[--b];
+	}
 }

@@ -79,7 +79,16 @@ static void coarsen(struct iommu_kdump_report *report)
 	cond_resched();
 }
 
-static int reserve(struct iommu_kdump_report *report, u64 iova, u64 size)
+/**
+ * iommu_kdump_report_reserve() - An old IOVA must not be handed out
+ * @report: what is being found
+ * @iova: the first one
+ * @size: bytes
+ *
+ * Return: 0; -ENOMEM; -EUCLEAN if it is new in a table that is read again.
+ */
+int iommu_kdump_report_reserve(struct iommu_kdump_report *report, u64 iova,
+			       u64 size)
 {
 	struct iommu_kdump_ranges *ranges = &report->ranges;
 	struct iommu_kdump_range *r;
@@ -112,7 +121,7 @@ static int reserve(struct iommu_kdump_report *report, u64 iova, u64 size)
 static int take(struct iommu_kdump_report *report, u64 iova, phys_addr_t phys,
 		u64 size, int prot)
 {
-	int ret = reserve(report, iova, size);
+	int ret = iommu_kdump_report_reserve(report, iova, size);
 
 	if (!ret)
 		iommu_kdump_carry(&report->carrier, iova, phys, size, prot);
@@ -132,7 +141,10 @@ static int reserve_within(struct iommu_kdump_report *report, u64 iova, u64 size)
 		bool region = in_region(report, iova, &end);
 
 		end = min(end, last);
-		ret = region ? 0 : reserve(report, iova, end - iova + 1);
+		ret = 0;
+		if (!region)
+			ret = iommu_kdump_report_reserve(report, iova,
+							 end - iova + 1);
 		if (ret || end == last)
 			return ret;
 	}
@@ -304,7 +316,7 @@ int iommu_kdump_report_mapping(struct iommu_kdump_report *report, u64 iova,
 			    target != KDUMP_TARGET_NOTHING)
 				refuse(report, iova, phys, step,
 				       KDUMP_REFUSED_TARGET);
-			ret = reserve(report, iova, step);
+			ret = iommu_kdump_report_reserve(report, iova, step);
 		} else {
 			ret = take(report, iova, phys, step, kind);
 		}
@@ -318,162 +330,6 @@ int iommu_kdump_report_mapping(struct iommu_kdump_report *report, u64 iova,
 	return 0;
 }
 EXPORT_SYMBOL_GPL(iommu_kdump_report_mapping);
-
-/* Empty entries from @at on, if the next one that is not is near enough */
-static __always_inline unsigned int small_hole(const u64 *entries,
-					       unsigned long at,
-					       unsigned long nr,
-					       unsigned int lg2sz)
-{
-	unsigned int i;
-
-	nr = min_t(u64, nr - at, (KDUMP_MERGE_GAP >> lg2sz) + 1);
-	for (i = 0; i < nr; i++)
-		if (READ_ONCE(entries[at + i]))
-			return i;
-	return 0;
-}
-
-/* What two leaves have to have in common to be taken in one go */
-struct leaf_kind {
-	/* The entry of the lowest leaf of the kind, and how many there can be */
-	u64 lowest;
-	u64 nr;
-	/* From the entry to what map_leaves() wants */
-	u64 more;
-	unsigned int lg2sz;
-};
-
-/* One comparison does it for address and flags: rotated, flags that differ are high bits */
-static __always_inline bool same_kind(const struct leaf_kind *kind, u64 entry)
-{
-	return likely(ror64(entry - kind->lowest, kind->lg2sz) < kind->nr);
-}
-
-/*
- * This is where the time goes: four at a time, until one differs; and across small
- * holes. Returns where it has stopped.
- */
-static noinline unsigned long take_same(const u64 *entries, u64 *batch,
-					unsigned long nr,
-					const struct leaf_kind *kind,
-					unsigned long *holes)
-{
-	const struct leaf_kind k = *kind;
-	unsigned long i = 1, hole;
-	u64 entry[4];
-
-	while (i < nr) {
-		for (; i + 4 <= nr; i += 4) {
-			entry[0] = READ_ONCE(entries[i]);
-			entry[1] = READ_ONCE(entries[i + 1]);
-			entry[2] = READ_ONCE(entries[i + 2]);
-			entry[3] = READ_ONCE(entries[i + 3]);
-			if (!same_kind(&k, entry[0]) ||
-			    !same_kind(&k, entry[1]) ||
-			    !same_kind(&k, entry[2]) ||
-			    !same_kind(&k, entry[3]))
-				break;
-			batch[i] = entry[0] + k.more;
-			batch[i + 1] = entry[1] + k.more;
-			batch[i + 2] = entry[2] + k.more;
-			batch[i + 3] = entry[3] + k.more;
-		}
-		for (; i < nr; i++) {
-			entry[0] = READ_ONCE(entries[i]);
-			if (!same_kind(&k, entry[0]))
-				break;
-			batch[i] = entry[0] + k.more;
-		}
-		if (i == nr)
-			break;
-		hole = small_hole(entries, i, nr, k.lg2sz);
-		if (!hole)
-			break;
-		*holes += hole;
-		while (hole--)
-			batch[i++] = 0;
-	}
-	return i;
-}
-
-/*
- * Leaves for which holds what has been looked up for the one before: RAM and no
- * region. They differ from the first one in nothing but the address, and holes
- * between them would be reserved anyway. Returns how many there are.
- */
-static unsigned int take_leaves(struct iommu_kdump_report *report,
-				const struct iommu_kdump_leaves *leaves,
-				int *ret)
-{
-	u64 size = BIT_ULL(leaves->lg2sz), iova = leaves->iova;
-	unsigned long nr = leaves->nr, holes = 0, i;
-	unsigned int lg2sz = leaves->lg2sz;
-	phys_addr_t phys = leaves->phys;
-	u64 first, last, end, *batch;
-	struct leaf_kind kind;
-
-	if (!IS_ALIGNED(iova | phys, size) || iova < report->next ||
-	    iova < report->plain_first || iova > report->plain_last ||
-	    !(leaves->prot & (IOMMU_READ | IOMMU_WRITE)))
-		return 0;
-	nr = min_t(u64, nr, (report->plain_last - iova + 1) >> lg2sz);
-	first = ALIGN(report->ram_first, size);
-	last = ALIGN_DOWN(report->ram_last + 1, size);
-	if (!nr || phys < first || phys >= last)
-		return 0;
-	batch = iommu_kdump_carry_leaves(&report->carrier, iova, lg2sz, &nr);
-	if (!batch)
-		return 0;
-
-	kind.lowest = leaves->entry - (phys - first);
-	kind.nr = (last - first) >> lg2sz;
-	kind.more = (phys | leaves->prot | report->ram_prot) - leaves->entry;
-	kind.lg2sz = lg2sz;
-	batch[0] = leaves->entry + kind.more;
-	i = take_same(leaves->entries, batch, nr, &kind, &holes);
-
-	end = iova + ((u64)i << lg2sz) - 1;
-	report->next = end == U64_MAX ? end : end + 1;
-	*ret = reserve(report, iova, (u64)i << lg2sz);
-	iommu_kdump_carry_taken(&report->carrier, i, holes);
-	return i;
-}
-
-/**
- * iommu_kdump_report_leaves() - An IOMMU driver has found leaves of a table
- * @report: as given to &iommu_ops.reserve_old_iova
- * @leaves: the first of them has been checked, as for iommu_kdump_report_mapping()
- *
- * The same as iommu_kdump_report_mapping() for the first leaf and those after it
- * that differ from it in nothing but the address, but faster. The others are left
- * to the caller: &iommu_kdump_leaves.nr tells where to go on. Memory that the
- * entries lead to is checked here.
- *
- * Context: May sleep.
- *
- * Return: 0 to go on. On an error the driver must stop and return it.
- */
-int iommu_kdump_report_leaves(struct iommu_kdump_report *report,
-			      struct iommu_kdump_leaves *leaves)
-{
-	unsigned int taken;
-	int ret = 0;
-
-	KUNIT_STATIC_STUB_REDIRECT(iommu_kdump_report_leaves, report, leaves);
-
-	taken = take_leaves(report, leaves, &ret);
-	if (!taken) {
-		taken = 1;
-		ret = iommu_kdump_report_mapping(report, leaves->iova,
-						 leaves->phys,
-						 BIT_ULL(leaves->lg2sz),
-						 leaves->prot);
-	}
-	leaves->nr = taken;
-	return ret;
-}
-EXPORT_SYMBOL_GPL(iommu_kdump_report_leaves);
 
 /**
  * iommu_kdump_report_bad() - An IOMMU driver has found an entry that cannot be

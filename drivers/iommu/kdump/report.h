@@ -83,6 +83,10 @@ struct iommu_kdump_report {
 	bool identity;
 };
 
+int iommu_kdump_report_reserve(struct iommu_kdump_report *report, u64 iova,
+			       u64 size);
+int iommu_kdump_report_identity(struct iommu_kdump_report *report);
+
 /* What has been looked up does not hold any more */
 static inline void iommu_kdump_report_restart(struct iommu_kdump_report *report)
 {

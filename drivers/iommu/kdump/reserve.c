@@ -126,42 +126,6 @@ int iommu_kdump_reserve(struct iommu_domain *domain,
 	return 0;
 }
 
-/* Are all of these in ranges that are reserved for old IOVAs? */
-static bool all_reserved(const struct iommu_kdump_ranges *reserved,
-			 const struct iommu_kdump_ranges *ranges)
-{
-	unsigned int i;
-	u64 pos;
-	int at;
-
-	for (i = 0; i < ranges->nr; i++) {
-		for (pos = ranges->r[i].first; pos <= ranges->r[i].last;
-		     pos = reserved->r[at].last + 1) {
-			at = iommu_kdump_find_below(reserved, pos);
-			if (at < 0 || reserved->r[at].last < pos)
-				return false;
-			if (reserved->r[at].last == U64_MAX)
-				break;
-		}
-	}
-	return true;
-}
-
-/* Both in ascending order, and without anything in common. There is room. */
-static void merge_into(struct iommu_kdump_ranges *ranges,
-		       const struct iommu_kdump_ranges *more)
-{
-	unsigned int to = ranges->nr + more->nr, a = ranges->nr, b = more->nr;
-
-	ranges->nr = to;
-	while (b) {
-		if (a && ranges->r[a - 1].first > more->r[b - 1].first)
-			ranges->r[--to] = ranges->r[--a];
-		else
-			ranges->r[--to] = more->r[--b];
-	}
-}
-
 /**
  * iommu_kdump_reserve_more() - Old IOVAs of a device that has joined its group late
  * @domain: DMA domain of the group, in use by the other devices
@@ -210,11 +174,11 @@ int iommu_kdump_reserve_more(struct iommu_domain *domain,
 	}
 	if (!ret) {
 		spin_lock_irq(&old->lock);
-		if (all_reserved(&old->reserved, overlaps)) {
+		if (iommu_kdump_ranges_contain(&old->reserved, overlaps)) {
 			merged.nr = old->reserved.nr;
 			memcpy(merged.r, old->reserved.r,
 			       merged.nr * sizeof(*merged.r));
-			merge_into(&merged, &ours);
+			iommu_kdump_insert_ranges(&merged, &ours);
 			swap(old->reserved, merged);
 			old->mapped = true;
 			old->growing = true;
