@@ -472,6 +472,7 @@ static void test_allocation_failures(struct kunit *test)
 	kunit_info(test, "%u allocations have failed: %u times blocked, %u times carried on\n",
 		   n - 1, blocked, carried - 1);
 }
+
 static void silence_nothing(struct iommu_kdump_entries *entries, u32 id)
 {
 }
