@@ -499,6 +499,33 @@ static int leave_inherited(struct iommu_kdump_group *kg)
 	return ret;
 }
 
+/*
+ * The group has left the old tables, perhaps released what was in them, before this
+ * device got its driver. Its bus mastering was off, so nobody has waited for it; but what
+ * waits in it goes on when its driver switches that on. The old tables are as they were.
+ */
+static void import_waiting(struct iommu_group *group, struct device *dev)
+{
+	struct iommu_kdump_dev *kdev = iommu_kdump_find_dev(group, dev);
+	struct iommu_kdump_group *kg = group->kdump;
+	const char *reason;
+
+	if (!kdev || kdev->dma || kdev->quiet || !kdev->holds || is_bridge(dev))
+		return;
+	kdev->dma = true;
+	if (kdev->carried || kg->state == KDUMP_BLOCKED ||
+	    group->domain != group->default_domain ||
+	    !iommu_is_dma_domain(group->domain) ||
+	    !iommu_dma_iova_domain(group->domain))
+		return;
+	if (iommu_kdump_import_member(kg, kdev, &reason)) {
+		dev_warn(dev, "iommu: kdump: %s: DMA that has waited since the crash is blocked\n",
+			 reason);
+		return;
+	}
+	kg->state = KDUMP_CARRYING;
+}
+
 /**
  * iommu_kdump_take_over() - Move a group from the old tables to its default
  *                           domain
@@ -519,8 +546,12 @@ int iommu_kdump_take_over(struct iommu_group *group, struct device *dev)
 	int ret;
 
 	if (!iommu_kdump_group_inherited(group)) {
-		if (!dev || !iommu_group_is_parked(group, dev))
+		if (!dev)
 			return 0;
+		if (!iommu_group_is_parked(group, dev)) {
+			import_waiting(group, dev);
+			return 0;
+		}
 		stop_dma(dev);
 		return iommu_group_attach_parked(group, dev);
 	}
@@ -562,6 +593,7 @@ int iommu_kdump_abandon(struct iommu_group *group)
 	ret = iommu_group_alloc_blocking_domain(group);
 	if (ret)
 		return ret;
+	iommu_kdump_forget(group->kdump);
 	group->kdump->state = KDUMP_RELEASED;
 	iommu_kdump_prefer_low(group->default_domain);
 	leave_inherited(group->kdump);

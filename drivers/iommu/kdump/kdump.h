@@ -206,6 +206,7 @@ void iommu_kdump_release(struct iommu_kdump_group *kg,
 			 struct iommu_domain *domain);
 void iommu_kdump_cancel_release(struct iommu_kdump_group *kg);
 void iommu_kdump_update_release(struct iommu_kdump_group *kg);
+void iommu_kdump_forget(struct iommu_kdump_group *kg);
 void iommu_kdump_left(struct iommu_group *group, struct iommu_domain *domain);
 
 /* core.c and release.c: called without the mutex */

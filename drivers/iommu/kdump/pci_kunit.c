@@ -88,6 +88,70 @@ static void test_no_master_does_not_hold(struct kunit *test)
 	crash_check_end(crash);
 }
 
+static struct device *two_tables(struct kunit *test, struct crash **crash,
+				 struct device **b)
+{
+	struct device *a = crash_one_device(test, crash);
+	u64 root = crash_new_table(*crash);
+
+	crash_set_entry(*crash, 2, KUNIT_IOMMU_PAGING, root, 9);
+	crash_add_legacy(*crash, 2, root, SZ_2G, OLD_BUFFERS + SZ_128M, SZ_4K,
+			 PTE_R | PTE_W);
+	*b = crash_add_dev(*crash, 0, 2);
+	crash_set_command(*b, 0);
+	return a;
+}
+
+/* Nobody has waited for it. But when its driver comes, what waits in it goes on. */
+static void test_no_master_waits_for_long(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *a, *b;
+
+	a = two_tables(test, &crash, &b);
+	crash_boot(crash);
+	crash_bind(crash, a);
+	EXPECT_STATE(crash, a, KDUMP_CARRYING);
+	crash_check_dma(crash, WORKS);
+	crash->expect = SAFE;
+	crash_use_new(crash, a);
+	crash_grace_over(a);
+	EXPECT_STATE(crash, a, KDUMP_RELEASED);
+	crash_check_dma(crash, FAULTS);
+
+	crash_bind(crash, b);
+	EXPECT_STATE(crash, b, KDUMP_CARRYING);
+	KUNIT_EXPECT_TRUE(test, crash_release_is_pending(b));
+	/* Its own, not what the others had */
+	crash->legacy[0] = crash->legacy[crash->nr_legacy - 1];
+	crash->nr_legacy = 1;
+	crash_check_dma(crash, WORKS);
+	crash_use_new(crash, b);
+	crash->expect = SAFE;
+	crash_grace_over(b);
+	EXPECT_STATE(crash, b, KDUMP_RELEASED);
+	crash_check_dma(crash, FAULTS);
+	crash_check_end(crash);
+}
+
+/* Who has claimed the group has ended all of that */
+static void test_no_master_claimed(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *a, *b;
+
+	a = two_tables(test, &crash, &b);
+	crash_boot(crash);
+	crash->expect = SAFE;
+	KUNIT_ASSERT_EQ(test, iommu_device_claim_dma_owner(a, crash), 0);
+	iommu_device_release_dma_owner(a);
+	crash_bind(crash, b);
+	EXPECT_STATE(crash, b, KDUMP_RELEASED);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->walked, 0);
+	crash_check_dma(crash, FAULTS);
+	crash_check_end(crash);
+}
+
 /* What was off is switched on next: until then it has tables, also if nothing is known of it */
 static void test_no_master_off(struct kunit *test)
 {
@@ -254,6 +318,8 @@ static struct kunit_case pci_cases[] = {
 	KUNIT_CASE_PARAM(test_no_master_waits, crash_pci_machines),
 	KUNIT_CASE_PARAM(test_no_master_is_not_imported, crash_pci_machines),
 	KUNIT_CASE_PARAM(test_no_master_does_not_hold, crash_pci_machines),
+	KUNIT_CASE_PARAM(test_no_master_waits_for_long, crash_pci_machines),
+	KUNIT_CASE_PARAM(test_no_master_claimed, crash_pci_machines),
 	KUNIT_CASE_PARAM(test_no_master_off, crash_pci_machines),
 	KUNIT_CASE_PARAM(test_bridge_does_not_hold, crash_pci_machines),
 	KUNIT_CASE_PARAM(test_blocked_master_is_cleared, crash_pci_machines),

@@ -167,6 +167,20 @@ void iommu_kdump_update_release(struct iommu_kdump_group *kg)
 }
 
 /**
+ * iommu_kdump_forget() - Nothing of what a group has inherited is needed any more
+ * @kg: inheritance of the group
+ *
+ * Not even by devices whose drivers are still to come.
+ */
+void iommu_kdump_forget(struct iommu_kdump_group *kg)
+{
+	struct iommu_kdump_dev *kdev;
+
+	list_for_each_entry(kdev, &kg->devs, node)
+		kdev->holds = false;
+}
+
+/**
  * iommu_kdump_left() - A group has left a domain
  * @group: group whose mutex is held
  * @domain: the domain, which is still there
@@ -184,6 +198,7 @@ void iommu_kdump_left(struct iommu_group *group, struct iommu_domain *domain)
 	if (iommu_domain_is_inherited(domain) ?
 	    group->domain == group->default_domain : kg->state != KDUMP_CARRYING)
 		return;
+	iommu_kdump_forget(kg);
 	iommu_kdump_release(kg, domain);
 	iommu_kdump_prefer_low(group->default_domain);
 }
