@@ -323,6 +323,24 @@ def memory_is_split():
         raise Failed(f"wrong for {', '.join(wrong)}")
 
 
+def wide_is_judged():
+    """The time that the boot takes, how far the windows reach, and devices that work."""
+    wide = importlib.import_module("rig.scenarios").Wide()
+    groups = len(wide.SINGLE) + len(wide.FULL)
+    for reason, boot, line, good in (
+            (None, 4, "reach     3dffffffffff", groups),
+            ("seconds", 11, "reach     3dffffffffff", groups),
+            ("window", 4, "reach         febfffff", groups),
+            ("work", 4, "reach     3dffffffffff", groups - 1)):
+        made_up = types.SimpleNamespace(times={"boot": 0, "userspace": boot}, memory={},
+                                        loopbacks=["good"] * good)
+        wide.on_console(1, f"[ 3.1] rig[crash]: {line}", made_up)
+        found = wide.judge(made_up)
+        if [reason] != [reason for text in found if reason and reason in text] and \
+                (reason or found):
+            raise Failed(f"\"{reason}\" expected, found {found}")
+
+
 def finds_acpi_table():
     """Only what has the signature, a length and the right checksum is a table."""
     scenarios = importlib.import_module("rig.scenarios")
@@ -383,10 +401,11 @@ def main():
                  for late in (False, True)]
     chance = random.Random(wanted.seed)
     print(f"# seed {wanted.seed}")
-    tap = Tap(len(plans) + 7)
+    tap = Tap(len(plans) + 8)
     tap.run("the judge of corrupted tables notices what is wrong", judge_notices)
     tap.run("interrupts are read from the trace", reads_traces)
     tap.run("the host knows where guest memory is", memory_is_split)
+    tap.run("a boot that takes too long is noticed", wide_is_judged)
     tap.run("the host finds an ACPI table in memory", finds_acpi_table)
     tap.run("the judge goes on until the machine has ended", end_is_judged)
     ours = {"framework": wanted.framework}

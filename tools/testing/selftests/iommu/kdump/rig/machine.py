@@ -160,7 +160,8 @@ class Machine:
         self.monitor = Monitor()
         self._trace_end, self._trace_qemu = os.pipe()
 
-    def command(self, image, initrd, cmdline, devices, reboots=False, more_events=()):
+    def command(self, image, initrd, cmdline, devices, reboots=False, more_events=(),
+                more_cpu=""):
         events = self.folder / "trace.events"
         events.write_text("\n".join([*trace.events(self.iommu), *more_events]) + "\n",
                           encoding="ascii")
@@ -170,7 +171,7 @@ class Machine:
         return [
             self.qemu, "-nodefaults", "-display", "none",
             *([] if reboots else ["-no-reboot"]),
-            "-accel", self.accel, "-cpu", cpu, "-smp", "2",
+            "-accel", self.accel, "-cpu", cpu + more_cpu, "-smp", "2",
             *self._memory_words(f"q35{split}"),
             "-kernel", str(image), *(["-initrd", str(initrd)] if initrd else []),
             "-append", cmdline,

@@ -238,7 +238,9 @@ class Run:
     def _read_old_tables(self):
         # The line that tells of the new kernel may have come late; but a table in
         # old memory is the crashed kernel's whenever it is read.
-        untranslated = tables.identity(without(self.machine.ranges, self.crash_range))
+        # Linux gives nobody memory of the first MiB
+        untranslated = tables.identity(without(without(
+            self.machine.ranges, self.crash_range), (0, 1 << 20)))
         if self.variant.first == "off":
             self.old_map = dict.fromkeys(self.scenario.devices, untranslated)
             return
@@ -714,7 +716,7 @@ def run_once(scenario, kernel_name, image, initrd, variant, qemu, accel, folder,
         command = run.machine.command(
             image, None if scenario.root else initrd, cmdline,
             iommu_devices + scenario.qemu_devices(run.wires, folder),
-            scenario.reboots, scenario.more_events)
+            scenario.reboots, scenario.more_events, scenario.cpu)
         run.machine.run(command, run.on_line, scenario.timeout)
         run.on_end()
         missing = [name for name in ("panic", "dead", "boot", "userspace", "end")

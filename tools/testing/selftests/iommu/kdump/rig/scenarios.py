@@ -8,7 +8,7 @@ import re
 import struct
 import time
 
-from . import machine, tables, trace
+from . import machine, tables, trace, variants
 
 MEBIBYTE = 1 << 20
 
@@ -61,6 +61,7 @@ class Scenario:
     demo_runs = 1
     check_runs = 1
     checks_vmcore_itself = False    # the guest does not run vmcore_check
+    cpu = ""                    # more of QEMU's processor
     more_events = ()            # of QEMU's trace
     reboots = False             # the machine boots a third time
     root = None                 # its root file system, if it has no initramfs
@@ -74,6 +75,12 @@ class Scenario:
 
     def why_not(self, variant, qemu):
         """Why it cannot be run with this IOMMU, mode and QEMU; None if it can."""
+        if self.memory_mib > machine.LOW_MIB:
+            if machine.major(qemu) < 11:
+                return machine.NeedsQemu11("more memory than 2 GiB needs QEMU 11")
+            if machine.available_mib() < self.memory_mib * 5 // 4:
+                return (f"this host has no {self.memory_mib >> 10} GiB of memory to "
+                        f"spare")
         return variant.qemu_devices(qemu, self.iommu_properties)[1]
 
     def qemu_devices(self, wires, folder):
@@ -587,13 +594,6 @@ class High(Hda):
     demo_runs = 1
     check_runs = 1
 
-    def why_not(self, variant, qemu):
-        if machine.major(qemu) < 11:
-            return machine.NeedsQemu11("more memory than 2 GiB needs QEMU 11")
-        if machine.available_mib() < self.memory_mib * 5 // 4:
-            return f"this host has no {self.memory_mib >> 10} GiB of memory to spare"
-        return super().why_not(variant, qemu)
-
     # AMD's register takes the address of the device table in two halves: a table on the
     # other side of 4 GiB cannot replace the old one, which is then written in place
     IN_PLACE = r"device table at .* cannot be replaced: memory of the crashed kernel is"
@@ -613,6 +613,59 @@ class High(Hda):
                                f"changed, and the device table has {pages}")
             if run.changed and not run.crash_log(self.IN_PLACE):
                 reasons.append("the log does not say that the old device table is written")
+        return reasons
+
+
+class Wide(Scenario):
+    name = "wide"
+    summary = "64 functions, iommu=pt, windows up to 2^46: the boot takes no longer"
+    # functions of one slot are one group
+    SINGLE, FULL = range(2, 0x12), range(0x19, 0x1f)
+    PLACES = [(slot, 0) for slot in SINGLE]
+    PLACES += [(slot, function) for slot in FULL for function in range(8)]
+    devices = {slot << 3 | function: None for slot, function in PLACES}
+    arms = ("mainline", "framework")
+    needs_legacy_dma = False    # what is not translated leaves no trace
+    first_options = ("iommu=pt",)
+    crash_options = ("iommu=pt",)
+    cpu = ",phys-bits=46"
+    memory_mib = 3072           # where all memory is below 4 GiB, so are the windows
+    # from the first line to the first process, emulated; half a second for each group
+    # would be ten times as much
+    SECONDS = 10
+    REACH = 1 << 45
+
+    def __init__(self):
+        self.reach = 0
+
+    def qemu_devices(self, wires, folder):
+        words = [word for slot, function in self.PLACES for word in (
+            "-device", f"edu,addr={slot:x}.{function},dma_mask=0xffffffff"
+                       f"{',multifunction=on' if slot in self.FULL else ''}")]
+        # the firmware puts registers that may be anywhere below 2^44, and the window ends
+        # that much higher
+        words += ["-global", "q35-pcihost.pci-hole64-size=48T"]
+        if self.variant.mode != "v1":           # which has it already
+            words += variants.SOUTHBRIDGE
+        return words
+
+    def on_console(self, now, line, run):
+        match = re.search(r"rig\[crash\]: reach +([0-9a-f]+)", line)
+        if match:
+            self.reach = int(match[1], 16)
+
+    def judge(self, run):
+        seconds = run.times["userspace"] - run.times["boot"]
+        self.findings = {"seconds": round(seconds, 2), "memory": run.memory}
+        reasons = []
+        if seconds > self.SECONDS:
+            reasons.append(f"{seconds:.1f} seconds to the first process")
+        if self.reach < self.REACH:
+            reasons.append(f"no window beyond {self.reach:#x}: nothing was tested")
+        groups = len(self.SINGLE) + len(self.FULL)
+        if run.loopbacks != ["good"] * groups:
+            reasons.append(f"{run.loopbacks.count('good')} of {groups} devices work in "
+                           f"the crash kernel")
         return reasons
 
 
@@ -1305,4 +1358,4 @@ def _pages(iova, size):
 ALL = {cls.name: cls for cls in (
     Hda, Bridge, E1000e, Quiet, Disk, Driverless, Larger, Smaller, Reboot, Msis, Release,
     Pressure, Storm, Groups, Hotplug, Removed, Slow, Vfio, Roots, Contradiction, Mixture,
-    Ghost, Acpi, Posted, Ats, Ids, Cma, High, Narrow, Words, WayOut)}
+    Ghost, Acpi, Posted, Ats, Ids, Cma, High, Wide, Narrow, Words, WayOut)}
