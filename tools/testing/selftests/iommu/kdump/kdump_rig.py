@@ -509,7 +509,7 @@ def control_figures(plan):
 def check_controls(session, checks, mainline, chosen):
     """The scenarios must go wrong without the framework, or they show nothing."""
     plans, _ = plans_for(session, ["mainline"], chosen, lambda s, v: int(
-        v.is_default or s.in_each_mode))
+        s.check_control and (bool(s.check_runs) and v.is_default or s.in_each_mode)))
     waiting = [plan for plan in plans if control_figures(plan)]
     if not mainline:
         for plan in waiting:
