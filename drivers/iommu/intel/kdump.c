@@ -24,13 +24,16 @@
 #define CONTEXT_RSVD_LO		GENMASK_ULL(11, 4)
 #define CONTEXT_RSVD_HI		(BIT_ULL(7) | GENMASK_ULL(63, 24))
 #define SM_CONTEXT_RSVD_LO	GENMASK_ULL(8, 5)
+#define SM_CONTEXT_DTE		BIT_ULL(2)
 #define SM_CONTEXT_PRE		BIT_ULL(4)
-#define SM_CONTEXT_RSVD_HI	GENMASK_ULL(63, 21)
+/* With RID_PRIV, which no kernel sets */
+#define SM_CONTEXT_RSVD_HI	GENMASK_ULL(63, 20)
 #define SM_CONTEXT_RID_PASID	GENMASK_ULL(19, 0)
 #define PASID_PDE_RSVD		GENMASK_ULL(11, 2)
 #define PASID_PTE_RSVD_0	GENMASK_ULL(11, 10)
 #define PASID_PTE_RSVD_1	GENMASK_ULL(22, 16)
-#define PASID_PTE_RSVD_2	GENMASK_ULL(11, 8)
+#define PASID_PTE_RSVD_2	BIT_ULL(1)
+#define PASID_PTE_FS_RSVD_2	GENMASK_ULL(11, 8)
 
 /* @format is a PGTT, section 9.6 */
 static int paging(u8 format, u8 levels, u64 root,
@@ -60,7 +63,7 @@ static int first_stage(struct intel_iommu *iommu, u64 val,
 	/* FSPM: 0 is four levels, 1 is five */
 	unsigned int fspm = (val >> 2) & 3;
 
-	if (!ecap_flts(iommu->ecap) || (val & PASID_PTE_RSVD_2) ||
+	if (!ecap_flts(iommu->ecap) || (val & PASID_PTE_FS_RSVD_2) ||
 	    fspm > cap_fl5lp_support(iommu->cap))
 		return -EUCLEAN;
 	return paging(PASID_ENTRY_PGTT_FL_ONLY, 4 + fspm, val, tables);
@@ -112,6 +115,23 @@ static int read_old(u64 phys, u64 *val, unsigned int nr)
 	return 0;
 }
 
+/* Section 9.4: what hardware does not have is reserved */
+static bool sm_context_valid(struct intel_iommu *iommu,
+			     const struct context_entry *ce)
+{
+	u64 lo = SM_CONTEXT_RSVD_LO, hi = SM_CONTEXT_RSVD_HI;
+
+	if (!ecap_dev_iotlb_support(iommu->ecap))
+		lo |= SM_CONTEXT_DTE;
+	if (!ecap_pasid(iommu->ecap))
+		lo |= CONTEXT_PASIDE;
+	if (!ecap_prs(iommu->ecap))
+		lo |= SM_CONTEXT_PRE;
+	if (!ecap_rps(iommu->ecap))
+		hi |= SM_CONTEXT_RID_PASID;
+	return !(ce->lo & lo) && !(ce->hi & hi);
+}
+
 /*
  * Sections 9.4 to 9.6: the scalable mode context entry points to a PASID
  * directory, a directory entry to a PASID table. DMA without PASID uses the
@@ -122,10 +142,10 @@ static int decode_sm_context(struct intel_iommu *iommu,
 			     struct iommu_kdump_tables *tables)
 {
 	u32 pasid = ce->hi & SM_CONTEXT_RID_PASID;
-	u64 pde, pte[3];
+	u64 pde, pte[8];
 	int ret;
 
-	if ((ce->lo & SM_CONTEXT_RSVD_LO) || (ce->hi & SM_CONTEXT_RSVD_HI) ||
+	if (!sm_context_valid(iommu, ce) ||
 	    (pasid >> PASID_PDE_SHIFT) >= get_pasid_dir_size(ce))
 		return -EUCLEAN;
 
@@ -145,7 +165,9 @@ static int decode_sm_context(struct intel_iommu *iommu,
 		return ret;
 	if (!(pte[0] & PASID_PTE_PRESENT))
 		return 0;
-	if ((pte[0] & PASID_PTE_RSVD_0) || (pte[1] & PASID_PTE_RSVD_1))
+	if ((pte[0] & PASID_PTE_RSVD_0) || (pte[1] & PASID_PTE_RSVD_1) ||
+	    (pte[2] & PASID_PTE_RSVD_2) ||
+	    memchr_inv(&pte[3], 0, sizeof(pte) - 3 * sizeof(pte[0])))
 		return -EUCLEAN;
 
 	tables->id = pte[1] & 0xffff;
@@ -178,8 +200,13 @@ static int decode(struct intel_iommu *iommu, const struct context_entry *ce,
 		ret = decode_sm_context(iommu, ce, tables);
 	else
 		ret = decode_context(iommu, ce, tables);
+	if (tables->type == IOMMU_KDUMP_BLOCKED)
+		return ret;
 	/* Sections 9.3 and 9.6: bits that hardware does not have are reserved */
-	return tables->id < iommu->max_domain_id ? ret : -EUCLEAN;
+	if (tables->id >= iommu->max_domain_id)
+		return -EUCLEAN;
+	/* Section 6.1: in caching mode hardware needs one for what is not present */
+	return tables->id || !cap_caching_mode(iommu->cap) ? ret : -EUCLEAN;
 }
 
 /* A scalable mode entry is twice as large, its upper half is reserved */
@@ -331,7 +358,7 @@ static void __init block_all(struct intel_iommu *iommu)
  * them, the others blocked. If nothing can be taken over, all of it blocks. In no
  * case is translation switched off, and nothing of the crashed kernel's memory is
  * written. Section 6.6 allows to set the root table pointer while translation is on,
- * if what is valid in both gives identical results.
+ * if what is valid in both gives identical results, and with ESRTPS the table mode.
  *
  * Context: May sleep.
  */
@@ -346,8 +373,8 @@ void __init intel_kdump_take_over(struct intel_iommu *iommu)
 	rtaddr = readq(iommu->reg + DMAR_RTADDR_REG);
 	if (!iommu_kdump_enabled())
 		reason = "the command line asks for it";
-	else if (!!(rtaddr & DMA_RTADDR_SMT) != !!sm_supported(iommu))
-		reason = "another IOMMU has a root table of the other mode";
+	else if ((rtaddr & ~VTD_PAGE_MASK) != (sm_supported(iommu) ? DMA_RTADDR_SMT : 0))
+		reason = "the root table is of another mode";
 	else if (!iommu->kdump_blocked)
 		reason = "out of memory";
 	else if (take_over_root(iommu, rtaddr & VTD_PAGE_MASK, &stats))

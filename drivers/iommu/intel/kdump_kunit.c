@@ -37,7 +37,8 @@ enum {
 
 /* Hardware: 48 and 57 bits of IOVA, all of what can be translated */
 #define TEST_CAP	(BIT_ULL(60) | 47 << 16 | 0xc << 8)
-#define TEST_ECAP_SM	(BIT_ULL(47) | BIT_ULL(46) | BIT_ULL(43) | BIT_ULL(26))
+#define TEST_ECAP_SM	(BIT_ULL(49) | BIT_ULL(47) | BIT_ULL(46) | BIT_ULL(43) | \
+			 BIT_ULL(40) | BIT_ULL(29) | BIT_ULL(26))
 #define TEST_ECAP	(BIT_ULL(6) | BIT_ULL(2) | BIT_ULL(0))
 #define TEST_DIDS	256
 
@@ -127,7 +128,8 @@ static const struct field sm_context_fields[] = {
 	{ "PDTS", 0, 9, 11, VALUE },
 	{ "PASIDDIRPTR", 0, 12, 63, POINTER },
 	{ "RID_PASID", 1, 0, 19, VALUE },
-	{ "RID_PRIV", 1, 20, 20, VALUE },
+	/* No kernel sets it */
+	{ "RID_PRIV", 1, 20, 20, RESERVED },
 	{ "reserved", 1, 21, 63, RESERVED },
 	{ "reserved", 2, 0, 63, RESERVED },
 	{ "reserved", 3, 0, 63, RESERVED },
@@ -158,11 +160,17 @@ static const struct field pasid_fields[] = {
 	{ "DID", 1, 0, 15, VALUE },
 	{ "reserved", 1, 16, 22, RESERVED },
 	{ "memory types", 1, 23, 63, VALUE },
-	{ "SRE, ERE", 2, 0, 1, VALUE },
+	{ "SRE", 2, 0, 0, VALUE },
+	{ "reserved", 2, 1, 1, RESERVED },
 	{ "FSPM", 2, 2, 3, VALUE },
 	{ "WPE to EAFE", 2, 4, 7, VALUE },
 	{ "reserved", 2, 8, 11, VALUE },
 	{ "FSPTPTR", 2, 12, 63, VALUE },
+	{ "reserved", 3, 0, 63, RESERVED },
+	{ "reserved", 4, 0, 63, RESERVED },
+	{ "reserved", 5, 0, 63, RESERVED },
+	{ "reserved", 6, 0, 63, RESERVED },
+	{ "reserved", 7, 0, 63, RESERVED },
 };
 
 static const struct layout pasid_layout = LAYOUT(pasid);
@@ -638,6 +646,11 @@ static void __init test_capabilities(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, decode(iommu, &ce, &tables), -EUCLEAN);
 	ce.lo = 2 << 2 | 1;
 	KUNIT_EXPECT_EQ(test, decode(iommu, &ce, &tables), 0);
+	/* CM: domain ID 0 is hardware's */
+	iommu->cap |= BIT_ULL(7);
+	KUNIT_EXPECT_EQ(test, decode(iommu, &ce, &tables), -EUCLEAN);
+	ce.hi |= 1 << 8;
+	KUNIT_EXPECT_EQ(test, decode(iommu, &ce, &tables), 0);
 	iommu->ecap &= ~BIT_ULL(6);
 	KUNIT_EXPECT_EQ(test, decode(iommu, &ce, &tables), -EUCLEAN);
 }
@@ -650,6 +663,7 @@ static void __init test_scalable_capabilities(struct kunit *test)
 		u64 cap;
 		u64 ecap;
 		int ret;
+		u64 lo;
 	} needs[] = {
 		{ 0, BIT_ULL(8 + 2), 0, 0 },
 		{ 0, 0, BIT_ULL(46), 0 },
@@ -659,6 +673,11 @@ static void __init test_scalable_capabilities(struct kunit *test)
 		{ 66, 0, BIT_ULL(6), 0 },
 		{ 67, 0, BIT_ULL(46), -EOPNOTSUPP },
 		{ 67, 0, BIT_ULL(26), -EOPNOTSUPP },
+		/* RPS, DT, PASID, PRS */
+		{ 63, 0, BIT_ULL(49), 0 },
+		{ 0, 0, BIT_ULL(2), 0, BIT(2) },
+		{ 0, 0, BIT_ULL(40), 0, BIT(3) },
+		{ 0, 0, BIT_ULL(29), 0, BIT(4) },
 	};
 	struct iommu_kdump_tables tables;
 	unsigned int i;
@@ -667,7 +686,7 @@ static void __init test_scalable_capabilities(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(needs); i++) {
 		struct intel_iommu *iommu = old_kernel.iommu;
 		struct context_entry ce = {
-			.lo = OLD(OLD_DIR) | 1,
+			.lo = OLD(OLD_DIR) | needs[i].lo | 1,
 			.hi = needs[i].rid_pasid,
 		};
 
@@ -705,6 +724,9 @@ static void __init test_root_register(struct kunit *test)
 	} regs[] = {
 		{ OLD(OLD_ROOT), true },
 		{ OLD(OLD_ROOT) | DMA_RTADDR_SMT, false },
+		{ OLD(OLD_ROOT) | 2 << 10, false },
+		{ OLD(OLD_ROOT) | 3 << 10, false },
+		{ OLD(OLD_ROOT) | BIT(7), false },
 		{ OLD(OLD_PAGES), false },
 		{ OLD_RAM - SZ_4K, false },
 		{ CRASH_MEM, false },
@@ -765,6 +787,7 @@ static struct kunit_case __refdata intel_kdump_test_cases[] = {
 	KUNIT_CASE(test_shutdown),
 	KUNIT_CASE(test_policy),
 	KUNIT_CASE(test_ignored_units),
+	KUNIT_CASE(test_mode_is_stuck),
 	{}
 };
 

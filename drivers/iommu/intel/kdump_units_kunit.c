@@ -130,6 +130,39 @@ static bool __init ignores(struct dmar_drhd_unit *drhd, struct pci_dev *a,
 	return drhd->ignored;
 }
 
+/* Section 6.6: a unit in another table mode goes on, but cannot be used without ESRTPS */
+static void __init test_mode_is_stuck(struct kunit *test)
+{
+	static const struct {
+		u64 rtaddr;
+		u64 cap;
+		bool on;
+		bool ignored;
+	} units[] = {
+		{ OLD(OLD_ROOT), 0, true, false },
+		{ OLD(OLD_ROOT) | 1 << 10, 0, true, true },
+		{ OLD(OLD_ROOT) | 1 << 10, BIT_ULL(63), true, false },
+		{ OLD(OLD_ROOT) | 1 << 10, 0, false, false },
+		{ OLD(OLD_ROOT) | 3 << 10, 0, true, true },
+		{ OLD(OLD_ROOT) | BIT(7), 0, true, false },
+	};
+	struct dmar_drhd_unit *drhd;
+	struct intel_iommu *iommu;
+	unsigned int i;
+
+	start_old_kernel(test, false);
+	iommu = old_kernel.iommu;
+	drhd = new_machine(test);
+	drhd->include_all = 1;
+	for (i = 0; i < ARRAY_SIZE(units); i++) {
+		writeq(units[i].rtaddr, iommu->reg + DMAR_RTADDR_REG);
+		iommu->cap = TEST_CAP | units[i].cap;
+		set_translates(units[i].on);
+		KUNIT_EXPECT_EQ_MSG(test, ignores(drhd, NULL, NULL),
+				    units[i].ignored, "unit %u", i);
+	}
+}
+
 /* A unit that translates is not ignored, and what is ignored does not let DMA pass */
 static void __init test_ignored_units(struct kunit *test)
 {
