@@ -14,26 +14,18 @@
 
 #define pr_fmt(fmt) "iommu: kdump: " fmt
 
-#include <linux/crash_dump.h>
 #include <linux/device.h>
-#include <linux/init.h>
 #include <linux/iommu.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
 #include <linux/slab.h>
 #include <linux/string.h>
-#include <linux/suspend.h>
-
-#include <kunit/visibility.h>
 
 #include "../dma-iommu.h"
 #include "../iommu-priv.h"
 #include "kdump.h"
 #include "trace.h"
-
-/* Drivers that are built in have had their turn by then */
-#define CHECK_DELAY	(2 * HZ)
 
 static void block(struct iommu_kdump_group *kg, const char *reason)
 {
@@ -378,12 +370,16 @@ void iommu_kdump_group_ready(struct iommu_group *group)
 	iommu_kdump_update_release(kg);
 }
 
-/*
- * Groups that no driver has claimed are checked when the boot is over. Old tables
- * that can reach more than they should are replaced by what is left of them after
- * the import, as if a driver came.
+/**
+ * iommu_kdump_check_group() - The boot is over, and no driver may have come
+ * @group: group whose mutex is not held
+ *
+ * Old tables that can reach more than they should are replaced by what is left of them
+ * after the import, as if a driver came.
+ *
+ * Context: May sleep.
  */
-static void check_group(struct iommu_group *group)
+void iommu_kdump_check_group(struct iommu_group *group)
 {
 	struct iommu_kdump_group *kg;
 	struct iommu_kdump_dev *kdev;
@@ -399,63 +395,6 @@ static void check_group(struct iommu_group *group)
 	if (identity_must_end(kg) || !iommu_kdump_validate(kg))
 		iommu_kdump_take_over(group, NULL);
 }
-
-VISIBLE_IF_KUNIT void iommu_kdump_check_driverless(void)
-{
-	struct iommu_group *group;
-	int id = -1;
-
-	while ((group = iommu_kdump_next_group(&id))) {
-		check_group(group);
-		kobject_put(&group->kobj);
-		cond_resched();
-	}
-}
-
-static void check_work_fn(struct work_struct *work)
-{
-	iommu_kdump_check_driverless();
-}
-
-static DECLARE_DELAYED_WORK(check_work, check_work_fn);
-
-/* IOMMUs are off while the system sleeps, and while it makes an image of itself */
-VISIBLE_IF_KUNIT int iommu_kdump_sleep(struct notifier_block *nb,
-				       unsigned long event, void *unused)
-{
-	struct iommu_group *group;
-	int id = -1;
-
-	switch (event) {
-	case PM_SUSPEND_PREPARE:
-	case PM_HIBERNATION_PREPARE:
-	case PM_RESTORE_PREPARE:
-		group = iommu_kdump_next_group(&id);
-		if (!group)
-			return NOTIFY_DONE;
-		kobject_put(&group->kobj);
-		pr_warn("a crash kernel cannot sleep: DMA of the crashed kernel would go anywhere\n");
-		return notifier_from_errno(-EBUSY);
-	default:
-		return NOTIFY_DONE;
-	}
-}
-
-static struct notifier_block sleep_notifier = {
-	.notifier_call = iommu_kdump_sleep,
-};
-
-static int __init iommu_kdump_late_init(void)
-{
-	if (is_kdump_kernel()) {
-		register_pm_notifier(&sleep_notifier);
-		iommu_kdump_status_init();
-	}
-	if (iommu_kdump_enabled())
-		queue_delayed_work(system_dfl_wq, &check_work, CHECK_DELAY);
-	return 0;
-}
-late_initcall_sync(iommu_kdump_late_init);
 
 /* What the group does with what it has inherited: its state afterwards says it */
 static void decide(struct iommu_kdump_group *kg)

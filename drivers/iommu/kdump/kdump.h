@@ -195,6 +195,7 @@ bool iommu_kdump_grow(struct iommu_group *group, struct device *dev);
 void iommu_kdump_leave(struct iommu_group *group, struct device *dev);
 bool iommu_kdump_set_default_domain(struct iommu_group *group);
 void iommu_kdump_group_ready(struct iommu_group *group);
+void iommu_kdump_check_group(struct iommu_group *group);
 int iommu_kdump_take_over(struct iommu_group *group, struct device *dev);
 int iommu_kdump_abandon(struct iommu_group *group);
 bool iommu_kdump_default_domain_is_dma(struct iommu_group *group,
