@@ -141,6 +141,7 @@ struct iommu_kdump_leaves {
 
 bool iommu_kdump_enabled(void);
 bool iommu_kdump_keeps_translation(void);
+void iommu_kdump_firmware_damaged(const char *table);
 bool iommu_domain_is_inherited(const struct iommu_domain *domain);
 
 /* Memory of the crashed kernel */
@@ -192,6 +193,10 @@ static inline bool iommu_kdump_enabled(void)
 static inline bool iommu_kdump_keeps_translation(void)
 {
 	return false;
+}
+
+static inline void iommu_kdump_firmware_damaged(const char *table)
+{
 }
 
 static inline bool iommu_domain_is_inherited(const struct iommu_domain *domain)

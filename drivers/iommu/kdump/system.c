@@ -25,6 +25,23 @@
 /* Drivers that are built in have had their turn by then */
 #define CHECK_DELAY	(2 * HZ)
 
+/**
+ * iommu_kdump_firmware_damaged() - What describes the IOMMUs cannot be used
+ * @table: name of the ACPI table
+ *
+ * The crashed kernel has used it, and may have written over it since. IOMMU drivers that
+ * find that out tell it, because it makes all the difference to those who look for the
+ * reason why no device works.
+ *
+ * Context: Any.
+ */
+void iommu_kdump_firmware_damaged(const char *table)
+{
+	if (iommu_kdump_active())
+		pr_err("the ACPI table %s is damaged: IOMMUs go on to translate by the tables of the crashed kernel, devices that the dump needs cannot do DMA\n",
+		       table);
+}
+
 VISIBLE_IF_KUNIT void iommu_kdump_check_driverless(void)
 {
 	struct iommu_group *group;
