@@ -208,6 +208,7 @@ def judge_notices():
         "never validated": {"without": trace.Attach},
         "is blocked, not inherited": {"states": {far: "blocked"}},
         "in the log": {"log": ""},
+        "lines about faults": {"log_lines": 30},
         "through the edu device": {"loopbacks": ["other data"]},
     }
     for reason, change in wrong.items():
@@ -224,6 +225,7 @@ def judge_notices():
                    if not isinstance(record, change.get("without", ()))]
         made_up = types.SimpleNamespace(
             iommu="vtd", framework=True, inherits=True, crash_hits=[], panic=2,
+            log_lines=change.get("log_lines", 29),
             machine=types.SimpleNamespace(console=[]),
             records=sorted(records, key=lambda record: record.time),
             times={"forged": 3, "boot": 3.5}, down=change.get("end", 9),
@@ -341,22 +343,51 @@ def wide_is_judged():
             raise Failed(f"\"{reason}\" expected, found {found}")
 
 
+def acpi_table(signature, body):
+    """One with its checksum right."""
+    table = bytearray(signature + (36 + len(body)).to_bytes(4, "little") + bytes(28) + body)
+    table[9] = -sum(table) & 0xff
+    return table
+
+
 def finds_acpi_table():
     """Only what has the signature, a length and the right checksum is a table."""
-    scenarios = importlib.import_module("rig.scenarios")
-    table = bytearray(b"DMAR" + (64).to_bytes(4, "little") + bytes(56))
-    table[9] = -sum(table) & 0xff
+    firmware = importlib.import_module("rig.firmware")
+    table = acpi_table(b"DMAR", bytes(28))
     memory = bytearray(8192)
     memory[100:104] = b"DMAR"                   # a string
     memory[1024:1024 + 64] = table
     memory[4096:4096 + 64] = table
     memory[4096 + 20] ^= 1                      # its checksum is wrong
     memory[8192 - 60:] = table[:60]             # the end is cut off
-    if list(scenarios.Acpi.tables(b"\0DMAR", b"DMAR")):
+    if list(firmware.find(b"\0DMAR", b"DMAR")):
         raise Failed("it finds a table where there is only a signature")
-    found = list(scenarios.Acpi.tables(memory, b"DMAR"))
+    found = list(firmware.find(memory, b"DMAR"))
     if found != [(1024, 64)]:
         raise Failed(f"it finds {found}")
+
+
+def region_is_added():
+    """The next kernel finds the longer table, and only that."""
+    firmware = importlib.import_module("rig.firmware")
+    for iommu, signature in firmware.SIGNATURE.items():
+        memory = bytearray(8192)
+        memory[1024:1024 + 64] = acpi_table(signature, bytes(28))
+        memory[2048:2048 + 44] = acpi_table(
+            b"RSDT", (4000).to_bytes(4, "little") + (1024).to_bytes(4, "little"))
+        firmware.add_region(memory, iommu, 0x28, 0x1000, 0x3000, 4096)
+        (root, size), = firmware.find(memory, b"RSDT")
+        if int.from_bytes(memory[root + size - 4:root + size], "little") != 4096:
+            raise Failed(f"{iommu}: the root table does not lead to the new one")
+        if (4096, 96) not in firmware.find(memory, signature):
+            raise Failed(f"{iommu}: no table with one structure more")
+        if (0x1000).to_bytes(8, "little") not in memory[4096 + 64:4096 + 96]:
+            raise Failed(f"{iommu}: the structure does not say where")
+        try:
+            firmware.add_region(memory, iommu, 0x28, 0x1000, 0x3000, 4096)
+            raise Failed(f"{iommu}: it has overwritten something")
+        except firmware.Missing:
+            pass
 
 
 class Tap:
@@ -401,11 +432,12 @@ def main():
                  for late in (False, True)]
     chance = random.Random(wanted.seed)
     print(f"# seed {wanted.seed}")
-    tap = Tap(len(plans) + 8)
+    tap = Tap(len(plans) + 9)
     tap.run("the judge of corrupted tables notices what is wrong", judge_notices)
     tap.run("interrupts are read from the trace", reads_traces)
     tap.run("the host knows where guest memory is", memory_is_split)
     tap.run("a boot that takes too long is noticed", wide_is_judged)
+    tap.run("the host adds a region of firmware's", region_is_added)
     tap.run("the host finds an ACPI table in memory", finds_acpi_table)
     tap.run("the judge goes on until the machine has ended", end_is_judged)
     ours = {"framework": wanted.framework}

@@ -11,7 +11,7 @@ import random
 import re
 import struct
 
-from . import machine, scenarios, tables, trace
+from . import firmware, machine, scenarios, tables, trace
 
 VICTIM, NEIGHBOUR, WORKER = map(trace.requester, ("00:05.0", "00:06.0", "00:07.0"))
 FAR = {"vtd": trace.requester("01:00.0"), "amdvi": trace.requester("00:08.0")}
@@ -26,21 +26,25 @@ PAGE_TABLES = ("top", "middle", "leaf")
 CASES = {
     "vtd": {
         "legacy": {
-            "root": "crash@bus loop@bus garbage@bus zeroes@bus width@bus",
+            "root": "crash@bus loop@bus garbage@bus zeroes@bus width@bus reserved@bus",
             "context": "crash@victim mmio@neighbour loop@victim garbage@all "
-                       "zeroes@victim ones@neighbour width@victim",
+                       "zeroes@victim ones@neighbour width@victim reserved@victim "
+                       "id@neighbour",
             "top": "crash@victim mmio@neighbour loop@victim zeroes@all ones@victim "
                    "width@neighbour",
             "middle": "crash@neighbour mmio@victim garbage@neighbour ones@all",
             "leaf": "crash@victim crash@neighbour crash@all mmio@victim loop@victim "
                     "garbage@all zeroes@neighbour ones@victim width@victim",
+            "region": "crash@victim mmio@victim crash@neighbour own@neighbour",
         },
         "scalable": {
             "root": "ones@bus",
-            "context": "crash@victim garbage@victim",
+            "context": "crash@victim garbage@victim reserved@victim last@neighbour "
+                       "id@victim",
             "directory": "crash@neighbour loop@victim garbage@all zeroes@victim "
-                         "width@victim",
-            "pasid": "crash@victim mmio@neighbour loop@victim garbage@victim ones@all",
+                         "width@victim reserved@victim",
+            "pasid": "crash@victim mmio@neighbour loop@victim garbage@victim ones@all "
+                     "reserved@victim last@neighbour id@victim",
             "top": "crash@neighbour",
             "middle": "width@victim",
             "leaf": "crash@victim garbage@neighbour",
@@ -55,12 +59,14 @@ CASES = {
         "v1": {
             "device": "crash@victim crash@neighbour mmio@neighbour loop@victim "
                       "garbage@all zeroes@victim zeroes@neighbour ones@neighbour "
-                      "width@victim",
+                      "width@victim reserved@victim last@victim last@neighbour "
+                      "id@neighbour",
             "top": "crash@victim mmio@neighbour loop@victim zeroes@all "
                    "width@neighbour",
             "middle": "crash@neighbour mmio@victim garbage@neighbour ones@all",
             "leaf": "crash@victim crash@neighbour crash@all mmio@victim loop@victim "
                     "garbage@all zeroes@neighbour ones@victim width@victim",
+            "region": "crash@victim mmio@victim crash@neighbour own@neighbour",
         },
         "v1-no-intremap": {
             "device": "crash@victim garbage@all",
@@ -72,9 +78,11 @@ CASES = {
 # Part of the check command.
 CHECKED = {
     "vtd/legacy": ("root-garbage-bus", "context-crash-victim", "top-crash-victim",
-                   "middle-garbage-neighbour", "leaf-crash-victim"),
-    "vtd/scalable": ("directory-garbage-all", "pasid-crash-victim"),
-    "amdvi/v1": ("device-crash-victim", "device-ones-neighbour",
+                   "middle-garbage-neighbour", "leaf-crash-victim",
+                   "region-own-neighbour"),
+    "vtd/scalable": ("directory-garbage-all", "pasid-crash-victim",
+                     "pasid-reserved-victim"),
+    "amdvi/v1": ("device-crash-victim", "device-ones-neighbour", "device-last-victim",
                  "device-zeroes-neighbour", "top-width-neighbour",
                  "middle-mmio-victim", "leaf-crash-victim"),
 }
@@ -89,8 +97,20 @@ CONTROLS = {
 
 PREFIX = "corrupt-"
 
+# A reserved bit of the first word of an entry; of a context entry in scalable mode as
+# well.
+RESERVED = {"root": 1 << 1, "context": 1 << 5, "directory": 1 << 2, "pasid": 1 << 10,
+            "device": 1 << 2}
+# Fields with the IDs of an entry: (word, bits) by kind and size. The domain ID; in
+# scalable mode of a context entry the PASID of requests without one; of a device table
+# entry also the size of the interrupt remapping table.
+IDS = {("context", 16): ((1, 0xffff << 8),), ("context", 32): ((1, 0xfffff),),
+       ("pasid", 64): ((1, 0xffff),), ("device", 32): ((1, 0xffff), (2, 0xf << 1))}
+
 # Where neither memory nor a device of this machine is.
 MMIO = 0xfed40000
+# Firmware's, in what the memory map says is reserved, as it must be.
+REGION = 0x1fff8000
 # More address bits than any machine has.
 WIDTH = 1 << 50
 # The middle of the crash kernel's memory: it has no use for that much.
@@ -119,6 +139,7 @@ class Corrupt(scenarios.Streams):
     crash_options = ("iommu.kdump_grace=never",)
     blocks = True               # it may: see judge()
     forges_when_dead = True
+    LINES = 30                  # about faults, in the crash kernel's log
     timeout = 150
 
     def __init__(self, case, seed=0):
@@ -176,7 +197,10 @@ class Corrupt(scenarios.Streams):
                      range(CRASH_PAGES, 4 * CRASH_PAGES)]
         targets = {"victim": (VICTIM,), "neighbour": (NEIGHBOUR,), "all": self.roles,
                    "bus": (VICTIM,)}[self.whose]
-        if self.kind in ENTRIES:
+        if self.kind == "region":
+            self._forge_region(run, reader, *targets)
+            self.affected = list(targets)
+        elif self.kind in ENTRIES:
             changed = {}
             for device in targets:
                 entry = reader.entry(device, self.kind)
@@ -248,12 +272,35 @@ class Corrupt(scenarios.Streams):
                 reader.make_small(place)
             self._write(memory, place, 8, place, target, reader.PRESENT_PAGE)
 
+    def _forge_region(self, run, reader, device):
+        """Firmware uses a device for a page; the old tables lead there, or elsewhere."""
+        memory = run.machine.memory
+        # the edu device is idle: its buffers are old memory that nobody needs any more
+        free = [run.old_map[WORKER].find(page) for page in run.old_map[WORKER].pages()]
+        target = {"crash": self._crash_page(run), "mmio": MMIO, "own": REGION}[self.value]
+        try:
+            firmware.add_region(memory, run.iommu, device, REGION, REGION + tables.PAGE,
+                                REGION + 2 * tables.PAGE)
+        except firmware.Missing as missing:
+            raise machine.Broken(str(missing)) from None
+        reader.add_mapping(device, REGION // tables.PAGE, target, free)
+        found = run.tables_now().mappings()[device].find(REGION // tables.PAGE)
+        if found != target:
+            raise machine.Broken("the host could not forge the mapping")
+
     def _write(self, memory, place, size, pointer, target, present):
         """Give an entry the value of this case. target: for the value crash."""
         if self.value == "zeroes":
             memory[place:place + size] = bytes(size)
         elif self.value == "ones":
             memory[place:place + size] = b"\xff" * size
+        elif self.value in ("reserved", "last", "id"):
+            bits = {"reserved": ((0, RESERVED.get(self.kind, 0)),),
+                    "last": ((size // 8 - 1, 1),),
+                    "id": IDS.get((self.kind, size), ())}[self.value]
+            for number, mask in bits:
+                word, = struct.unpack_from("<Q", memory, place + 8 * number)
+                struct.pack_into("<Q", memory, place + 8 * number, word | mask)
         elif self.value == "garbage":
             memory[place:place + size] = self.random.randbytes(size)
             word, = struct.unpack_from("<Q", memory, place)
@@ -266,6 +313,13 @@ class Corrupt(scenarios.Streams):
             struct.pack_into("<Q", memory, pointer,
                              word & ~tables.ADDRESS | address)
 
+    def on_new_tables(self, run, reader):
+        if self.kind != "region" or not run.inherits:
+            return
+        found = run.new_maps[-1][1].get(self.affected[0], tables.NOTHING)
+        if found.find(REGION // tables.PAGE) != REGION:
+            run.errors.append("firmware's region is not mapped as firmware wants it")
+
     # -- what has to come of it ----------------------------------------------------
 
     def expected(self, device):
@@ -274,6 +328,8 @@ class Corrupt(scenarios.Streams):
         harmless = {"carrying"} if driven else {"inherited"}
         if device not in self.affected:
             return harmless
+        if self.kind == "region":       # firmware's own mapping is no reason to do anything
+            return harmless if self.value == "own" else {"carrying"}
         if self.kind in ENTRIES:
             return self._expected_of_entry()
         if (self.value == "loop" and self.kind != "leaf" and
@@ -295,6 +351,9 @@ class Corrupt(scenarios.Streams):
         if self.value == "loop" and self.kind == "root":
             # taken for a context table, it has no entries for these devices
             return {"none", "blocked"}
+        if self.value == "id" and (self.kind, self.variant.scalable) != ("context", True):
+            # nobody has more than 16 bits of domain IDs: those are as good as any
+            return {"blocked", "carrying", "inherited"}
         if self.value == "loop" and self.kind == "pasid":
             # what a PASID table maps as a page table depends on what is in it
             return {"blocked", "carrying"}
@@ -423,6 +482,8 @@ class Corrupt(scenarios.Streams):
             return ", ".join(map(trace.requester_name, devices))
 
         reasons = []
+        if run.framework and run.log_lines >= self.LINES:
+            reasons.append(f"{run.log_lines} lines about faults in the log")
         if seen["silent"]:
             reasons.append(f"no DMA of {names(seen['silent'])} before the crash: "
                            f"nothing was tested")

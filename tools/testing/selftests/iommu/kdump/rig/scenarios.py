@@ -8,7 +8,7 @@ import re
 import struct
 import time
 
-from . import machine, tables, trace, variants
+from . import firmware, machine, tables, trace, variants
 
 MEBIBYTE = 1 << 20
 
@@ -1264,31 +1264,18 @@ class Acpi(Sound):
     own_criteria = True
     forges_when_dead = True
     control_shows = ("reason",)
-    SIGNATURE = {"vtd": b"DMAR", "amdvi": b"IVRS"}
-    # how long the header is, before the first structure's type and length
-    HEADER = 48
     LINE = r"kdump: .*(DMAR|IVRS)"
 
     def __init__(self):
         self.table = None
 
-    @staticmethod
-    def tables(memory, signature):
-        """(address, length) of what looks like an ACPI table with its checksum right."""
-        at = memory.find(signature)
-        while 0 <= at < len(memory) - Acpi.HEADER:
-            length, = struct.unpack_from("<I", memory, at + 4)
-            if Acpi.HEADER < length <= len(memory) - at and length < 65536 and \
-                    not sum(memory[at:at + length]) & 0xff:
-                yield at, length
-            at = memory.find(signature, at + 1)
-
     def after_panic(self, run, reader):
         memory = run.machine.memory
-        found = list(self.tables(memory, self.SIGNATURE[run.iommu]))
+        found = list(firmware.find(memory, firmware.SIGNATURE[run.iommu]))
         for at, _length in found:
             if run.iommu == "vtd":      # a structure of length 0: Linux ignores checksums
-                memory[at + self.HEADER + 2:at + self.HEADER + 4] = bytes(2)
+                first = at + firmware.HEADER
+                memory[first + 2:first + 4] = bytes(2)
             else:                       # the checksum, by a byte of the OEM's name
                 memory[at + 10] ^= 0xff
         self.table = found[0][0] if found else None

@@ -205,6 +205,34 @@ class Reader:
             if self._is_leaf(entry, level):
                 return places
 
+    def add_mapping(self, device, page, address, free):
+        """Map an IOVA page of a device that is not mapped, like one that is.
+
+        Uses pages of the list free for tables.
+        """
+        like = next(page for page in self.mappings()[device].pages()
+                    if len(self.path(device, page)) == self._depth(device))
+        where, level = self._tops[device]
+        for place in self.path(device, like):
+            entry, = struct.unpack_from("<Q", self.memory, where)
+            level = self._level_below(entry, level)
+            where = (entry & ADDRESS) + 8 * (page >> 9 * level & 511)
+            model, = struct.unpack_from("<Q", self.memory, place)
+            entry, = struct.unpack_from("<Q", self.memory, where)
+            if not level:
+                struct.pack_into("<Q", self.memory, where,
+                                 self._small_leaf(model) & ~ADDRESS | address)
+            elif not self._is_present(entry):
+                table = free.pop()
+                self.memory[table:table + PAGE] = bytes(PAGE)
+                struct.pack_into("<Q", self.memory, where, model & ~ADDRESS | table)
+
+    def _depth(self, device):
+        """Of the path to a page of 4 KiB."""
+        where, level = self._tops[device]
+        entry, = struct.unpack_from("<Q", self.memory, where)
+        return self._level_below(entry, level) + 1
+
     def make_small(self, where):
         """Make the leaf at an address one of 4 KiB, whatever it says of its size."""
         entry, = struct.unpack_from("<Q", self.memory, where)
