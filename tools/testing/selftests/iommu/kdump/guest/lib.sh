@@ -141,7 +141,7 @@ capture_from() {
 			sleep 0.1
 		done
 		wait_for "/dev/snd/$node"
-		pcm_stream capture "/dev/snd/$node" $frames > /dev/kmsg &
+		pcm_stream capture "/dev/snd/$node" ${frames:+"$frames"} > /dev/kmsg &
 	done
 }
 
