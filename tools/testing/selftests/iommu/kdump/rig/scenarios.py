@@ -602,10 +602,6 @@ class High(Hda):
     demo_runs = 1
     check_runs = 0              # half a minute, and as much memory as it says
 
-    # AMD's register takes the address of the device table in two halves: a table on the
-    # other side of 4 GiB cannot replace the old one, which is then written in place
-    IN_PLACE = r"device table at .* cannot be replaced: memory of the crashed kernel is"
-
     @property
     def overwrites_tables(self):
         return self.variant.iommu == "amdvi"
@@ -615,13 +611,42 @@ class High(Hda):
         if run.crash_range[0] < 4 << 30:
             reasons.append("the crash kernel has memory below 4 GiB")
         if self.overwrites_tables and run.framework:
-            pages = (run.old_root & 0x1ff) + 1
-            if run.changed > pages:
-                reasons.append(f"{run.changed} table pages of the crashed kernel "
-                               f"changed, and the device table has {pages}")
-            if run.changed and not run.crash_log(self.IN_PLACE):
-                reasons.append("the log does not say that the old device table is written")
+            reasons += in_place(run)
         return reasons
+
+
+def in_place(run):
+    """Reasons to fail where AMD's device table cannot be replaced.
+
+    Its register takes an address in two halves: a table on the other side of 4 GiB cannot
+    take the place of the old one, which is then written.
+    """
+    reasons = []
+    pages = (run.old_root & 0x1ff) + 1
+    if run.changed > pages:
+        reasons.append(f"{run.changed} table pages of the crashed kernel changed, and the "
+                       f"device table has {pages}")
+    if not run.crash_log(r"device table at .* cannot be replaced: memory of the crashed"):
+        reasons.append("the log does not say that the old device table is written")
+    return reasons
+
+
+class Stuck(Larger):
+    name = "stuck"
+    summary = "a device table of another size that cannot be replaced: 2 MiB, low"
+    only_default = True
+    check_runs = 0              # see High
+    memory_mib = 3072
+    crashkernel = "320M,high crashkernel=0,low"
+    overwrites_tables = True
+    timeout = 300
+
+    @property
+    def first_options(self):
+        return (*super().first_options, "rig.low=1")
+
+    def judge(self, run):
+        return super().judge(run) + (in_place(run) if run.framework else [])
 
 
 class Wide(Scenario):
@@ -1359,4 +1384,4 @@ def _pages(iova, size):
 ALL = {cls.name: cls for cls in (
     Hda, Bridge, E1000e, Quiet, Disk, Driverless, Larger, Smaller, Reboot, Msis, Release,
     Pressure, Storm, Groups, Hotplug, Removed, Slow, Vfio, Roots, Contradiction, Mixture,
-    Ghost, Acpi, Posted, Ats, Ids, Cma, High, Wide, Narrow, Words, WayOut)}
+    Ghost, Acpi, Posted, Ats, Ids, Cma, High, Stuck, Wide, Narrow, Words, WayOut)}

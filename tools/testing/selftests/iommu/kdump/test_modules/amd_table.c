@@ -25,10 +25,15 @@ static unsigned int pages = 512;
 module_param(pages, uint, 0444);
 MODULE_PARM_DESC(pages, "size of the new device table");
 
+static bool low;
+module_param(low, bool, 0444);
+MODULE_PARM_DESC(low, "the new device table is below 4 GiB");
+
 static int __init amd_table_init(void)
 {
 	unsigned int had, i;
 	void __iomem *at;
+	gfp_t gfp = GFP_KERNEL | __GFP_ZERO;
 	u64 *old, *new;
 	u64 was;
 	int ret = -ENOMEM;
@@ -41,7 +46,9 @@ static int __init amd_table_init(void)
 	was = readq(at);
 	had = (was & SIZE_MASK) + 1;
 	/* a smaller one is as large in memory: QEMU reads beyond what it is told */
-	new = alloc_pages_exact(max(pages, had) * PAGE_SIZE, GFP_KERNEL | __GFP_ZERO);
+	if (low)
+		gfp |= GFP_DMA32;
+	new = alloc_pages_exact(max(pages, had) * PAGE_SIZE, gfp);
 	old = memremap(was & BASE_MASK, had * PAGE_SIZE, MEMREMAP_WB);
 	if (!new || !old)
 		goto unmap;

@@ -4,6 +4,7 @@
 for word in $(cat /proc/cmdline); do
 	case $word in
 	rig.pages=*) pages=${word#*=} ;;
+	rig.low=*) low=${word#*=} ;;
 	esac
 done
 
@@ -13,7 +14,7 @@ first() {
 	sleep 0.5
 	load_crash_kernel
 	sleep 0.3
-	load_module amd_table "pages=$pages"
+	load_module amd_table "pages=$pages" "low=${low:-0}"
 	panic_now
 }
 
