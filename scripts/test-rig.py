@@ -343,6 +343,32 @@ def wide_is_judged():
             raise Failed(f"\"{reason}\" expected, found {found}")
 
 
+def mapping_is_added():
+    """A page far from the others, with tables of its own, in both formats."""
+    tables = importlib.import_module("rig.tables")
+    device, page, far, free = 8, 0x10, 0x10 | 5 << 9 | 3 << 18, [0x6000, 0x7000]
+    words = {
+        # root, context (three levels), three tables
+        "vtd": {0x1000: 0x2001, 0x2000 + 16 * device: 0x3001, 0x2008 + 16 * device: 1,
+                0x3000: 0x4003, 0x4000: 0x5003, 0x5000 + 8 * page: 0x9003},
+        # a device table entry of mode 3, and entries that say what they lead to
+        "amdvi": {0x1000 + 32 * device: 3 << 61 | 0x3000 | 3 << 9 | 3,
+                  0x3000: 3 << 61 | 0x4000 | 2 << 9 | 1, 0x4000: 3 << 61 | 0x5000 | 1 << 9 | 1,
+                  0x5000 + 8 * page: 3 << 61 | 0x9000 | 1},
+    }
+    for iommu, entries in words.items():
+        memory = bytearray(0xa000)
+        for at, word in entries.items():
+            memory[at:at + 8] = word.to_bytes(8, "little")
+        reader = tables.open_tables(iommu, memory, 0x1000, False, tables.NOTHING)
+        reader.mappings()
+        reader.add_mapping(device, far, 0x8000, list(free))
+        again = tables.open_tables(iommu, memory, 0x1000, False, tables.NOTHING)
+        found = again.mappings()[device].runs
+        if found != [(page, 1, 0x9000), (far, 1, 0x8000)]:
+            raise Failed(f"{iommu}: {found}")
+
+
 def acpi_table(signature, body):
     """One with its checksum right."""
     table = bytearray(signature + (36 + len(body)).to_bytes(4, "little") + bytes(28) + body)
@@ -432,11 +458,12 @@ def main():
                  for late in (False, True)]
     chance = random.Random(wanted.seed)
     print(f"# seed {wanted.seed}")
-    tap = Tap(len(plans) + 9)
+    tap = Tap(len(plans) + 10)
     tap.run("the judge of corrupted tables notices what is wrong", judge_notices)
     tap.run("interrupts are read from the trace", reads_traces)
     tap.run("the host knows where guest memory is", memory_is_split)
     tap.run("a boot that takes too long is noticed", wide_is_judged)
+    tap.run("the host adds a mapping", mapping_is_added)
     tap.run("the host adds a region of firmware's", region_is_added)
     tap.run("the host finds an ACPI table in memory", finds_acpi_table)
     tap.run("the judge goes on until the machine has ended", end_is_judged)
