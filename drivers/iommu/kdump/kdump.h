@@ -9,6 +9,7 @@
 #include <linux/gfp.h>
 #include <linux/iommu-kdump.h>
 #include <linux/list.h>
+#include <linux/sizes.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 
@@ -23,6 +24,12 @@ struct seq_file;
 
 /* The dump comes first: may fail, must not wake the OOM killer, nor warn */
 #define KDUMP_GFP	(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN)
+
+/*
+ * Old DMA may be at IOVAs that nobody has seen. Kernels allocate top down from 4 GiB:
+ * from here on it is likely.
+ */
+#define KDUMP_LIKELY	SZ_1G
 
 /**
  * enum iommu_kdump_state - life of the inheritance of a group

@@ -28,6 +28,9 @@
 #include "targets.h"
 #include "trace.h"
 
+/* Bad entries take no more than this of the IOVAs below KDUMP_LIKELY */
+#define MAX_BAD_LOW	SZ_64M
+
 /* Is there a reserved region at @iova, and where does it, or the gap, end? */
 static bool in_region(const struct iommu_kdump_report *report, u64 iova,
 		      u64 *last)
@@ -338,7 +341,8 @@ EXPORT_SYMBOL_GPL(iommu_kdump_report_mapping);
  * @iova: first IOVA that the entry translates
  * @size: bytes that the entry translates
  *
- * The entry is dropped, its IOVA is reserved.
+ * The entry is dropped, its IOVA is reserved, unless there is so much garbage that
+ * nothing would be left of the IOVAs that new mappings are safest at.
  *
  * Context: May sleep.
  *
@@ -355,7 +359,16 @@ int iommu_kdump_report_bad(struct iommu_kdump_report *report, u64 iova,
 	if (ret)
 		return ret;
 	refuse(report, iova, 0, size, KDUMP_REFUSED_BAD_ENTRY);
-	return reserve_within(report, iova, size);
+	if (iova < KDUMP_LIKELY) {
+		u64 low = min(size, KDUMP_LIKELY - iova);
+
+		report->bad_low += low;
+		if (report->bad_low > MAX_BAD_LOW) {
+			iova += low;
+			size -= low;
+		}
+	}
+	return size ? reserve_within(report, iova, size) : 0;
 }
 EXPORT_SYMBOL_GPL(iommu_kdump_report_bad);
 

@@ -49,6 +49,7 @@ enum iommu_kdump_pass {
  * @max_ranges: how many ranges there may be. If there are more, @gap grows.
  * @max_tables: tables that a walk may read
  * @seen_tables: tables that this walk has read
+ * @bad_low: bytes of IOVA below KDUMP_LIKELY that bad entries of this walk have taken
  * @deadline: when the walk ends, wherever it is
  * @plain_first: IOVA from which on there is no reserved region
  * @plain_last: IOVA up to which there is none
@@ -74,6 +75,7 @@ struct iommu_kdump_report {
 	u64 max_ranges;
 	u64 max_tables;
 	u64 seen_tables;
+	u64 bad_low;
 	ktime_t deadline;
 	u64 plain_first;
 	u64 plain_last;
@@ -92,6 +94,7 @@ static inline void iommu_kdump_report_restart(struct iommu_kdump_report *report)
 {
 	report->next = 0;
 	report->seen_tables = 0;
+	report->bad_low = 0;
 	report->plain_first = U64_MAX;
 }
 

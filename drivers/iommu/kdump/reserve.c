@@ -248,12 +248,6 @@ void iommu_kdump_reserved_more(struct iommu_domain *domain)
 	spin_unlock_irq(&old->lock);
 }
 
-/*
- * Old DMA may be at IOVAs that nobody has seen. Kernels allocate top down from 4 GiB:
- * from here on it is likely.
- */
-#define KDUMP_LIKELY	SZ_1G
-
 /**
  * iommu_kdump_prefer_low() - Make new mappings where old DMA is unlikely to be
  * @domain: default domain of a group that may still do old DMA

@@ -89,6 +89,28 @@ static void test_blocked_prefers_low(struct kunit *test)
 	crash_check_end(crash);
 }
 
+/* So much garbage that all of the low IOVAs would be gone: they are for new mappings */
+static void test_bad_entries_leave_room(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = crash_one_device(test, &crash);
+	unsigned int i;
+
+	for (i = 0; i < 512; i++)
+		*crash_pte(crash, OLD_RAM, 4, (u64)i * SZ_2M, 1) =
+			(OLD_BUFFERS + SZ_4K) | PTE_R | PTE_W | PTE_PS;
+	kunit_deactivate_static_stub(test, iommu_kdump_wants_low);
+	crash_boot(crash);
+	crash_bind(crash, dev);
+	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
+	crash_map_new(crash, dev);
+	KUNIT_EXPECT_LT(test, crash->new[0].iova, SZ_1G);
+	/* A few of them are not garbage, but damage */
+	KUNIT_EXPECT_GE(test, crash->new[0].iova, SZ_64M);
+	crash_check_dma(crash, WORKS);
+	crash_check_end(crash);
+}
+
 static int no_node(struct iova_domain *iovad, unsigned long size, u64 limit,
 		   bool flush, unsigned long *pfn)
 {
@@ -447,6 +469,7 @@ static struct kunit_case reserve_cases[] = {
 	KUNIT_CASE_PARAM(test_refused_reserved, crash_machines),
 	/* Sizes of AMD's large pages are in the address: none is misaligned */
 	KUNIT_CASE(test_bad_entry_reserved),
+	KUNIT_CASE(test_bad_entries_leave_room),
 	KUNIT_CASE_PARAM(test_released_shared, crash_machines),
 	KUNIT_CASE(test_reserve_gaps),
 	KUNIT_CASE_PARAM(test_iova_pressure_carrying, crash_machines),
