@@ -143,6 +143,7 @@ static void __init test_mode_is_stuck(struct kunit *test)
 		{ OLD(OLD_ROOT) | 1 << 10, 0, true, true },
 		{ OLD(OLD_ROOT) | 1 << 10, BIT_ULL(63), true, false },
 		{ OLD(OLD_ROOT) | 1 << 10, 0, false, false },
+		{ OLD(OLD_ROOT) | 2 << 10, 0, true, true },
 		{ OLD(OLD_ROOT) | 3 << 10, 0, true, true },
 		{ OLD(OLD_ROOT) | BIT(7), 0, true, false },
 	};
