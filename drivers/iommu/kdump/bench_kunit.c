@@ -27,6 +27,7 @@
 #include <linux/rcupdate.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
+#include <linux/time64.h>
 #include <linux/vmalloc.h>
 #include <linux/workqueue.h>
 
@@ -634,6 +635,11 @@ static void bench_import(struct kunit *test)
 	}
 }
 
+static unsigned int an_hour(void)
+{
+	return 3600 * MSEC_PER_SEC;
+}
+
 /* The largest host. The tables are made up when they are read: no time is told */
 static void bench_largest(struct kunit *test)
 {
@@ -657,6 +663,7 @@ static void bench_largest(struct kunit *test)
 
 	start_bench(test);
 	new_iommu(NULL);
+	kunit_activate_static_stub(test, iommu_kdump_walk_ms, an_hour);
 
 	set_layout(&runs);
 	dev = boot_two(&other);
