@@ -452,7 +452,8 @@ static void import_waiting(struct iommu_group *group, struct device *dev)
 	if (!kdev || kdev->dma || kdev->quiet || !kdev->holds || is_bridge(dev))
 		return;
 	kdev->dma = true;
-	if (kdev->carried || kg->state == KDUMP_BLOCKED ||
+	if (kdev->tables.type < IOMMU_KDUMP_IDENTITY || kdev->error ||
+	    kdev->carried || kg->state == KDUMP_BLOCKED ||
 	    group->domain != group->default_domain ||
 	    !iommu_is_dma_domain(group->domain) ||
 	    !iommu_dma_iova_domain(group->domain))

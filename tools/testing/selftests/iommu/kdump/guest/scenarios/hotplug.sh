@@ -73,9 +73,10 @@ crash() {
 	ask_host may-fault 01:00.0
 	ask_host unplug
 	wait_until_gone /sys/bus/pci/devices/$unplugged
-	ask_host may-fault end
 	note removed $unplugged
+	# QEMU's device goes on a little longer than Linux knows it
 	ask_host plug
+	ask_host may-fault end
 	wait_until_usable $unplugged
 	bind_driver edu_dma $unplugged
 	note back $unplugged
