@@ -219,9 +219,9 @@ static void test_endless_tables(struct kunit *test)
 	crash_check_end(crash);
 }
 
-static unsigned int no_time(void)
+static void restore_time(void *ms)
 {
-	return 0;
+	iommu_kdump_walk_ms = (unsigned long)ms;
 }
 
 static void test_endless_time(struct kunit *test)
@@ -229,7 +229,11 @@ static void test_endless_time(struct kunit *test)
 	struct crash *crash;
 	struct device *dev = endless(test, &crash);
 
-	kunit_activate_static_stub(test, iommu_kdump_walk_ms, no_time);
+	KUNIT_ASSERT_EQ(test,
+			kunit_add_action_or_reset(test, restore_time,
+						  (void *)(unsigned long)iommu_kdump_walk_ms),
+			0);
+	iommu_kdump_walk_ms = 0;
 	crash_boot(crash);
 	crash->expect = SAFE;
 	crash_bind(crash, dev);

@@ -24,7 +24,6 @@
 #include <linux/slab.h>
 #include <linux/time64.h>
 
-#include <kunit/static_stub.h>
 #include <kunit/visibility.h>
 
 #include "../dma-iommu.h"
@@ -36,11 +35,7 @@
 #include "trace.h"
 
 /* Longer than for any table that makes sense. Somebody waits for the dump. */
-VISIBLE_IF_KUNIT unsigned int iommu_kdump_walk_ms(void)
-{
-	KUNIT_STATIC_STUB_REDIRECT(iommu_kdump_walk_ms);
-	return 20 * MSEC_PER_SEC;
-}
+VISIBLE_IF_KUNIT unsigned int iommu_kdump_walk_ms = 20 * MSEC_PER_SEC;
 
 static int import_tables(struct iommu_kdump_report *report,
 			 struct iommu_kdump_dev *kdev)
@@ -49,7 +44,7 @@ static int import_tables(struct iommu_kdump_report *report,
 	int ret;
 
 	iommu_kdump_report_restart(report);
-	report->deadline = ktime_add_ms(ktime_get(), iommu_kdump_walk_ms());
+	report->deadline = ktime_add_ms(ktime_get(), iommu_kdump_walk_ms);
 	report->ram_prot = dev_is_dma_coherent(kdev->dev) ? IOMMU_CACHE : 0;
 	if (kdev->tables.type == IOMMU_KDUMP_IDENTITY)
 		ret = iommu_kdump_report_identity(report);

@@ -241,7 +241,7 @@ int iommu_kdump_setup(char *str);
 int iommu_kdump_grace_setup(char *str);
 void iommu_kdump_check_driverless(void);
 u64 iommu_kdump_carried_pages(void);
-unsigned int iommu_kdump_walk_ms(void);
+extern unsigned int iommu_kdump_walk_ms;
 void iommu_kdump_remove_doorbell(void);
 int iommu_kdump_out_of_memory(struct notifier_block *nb, unsigned long unused,
 			      void *freed);
