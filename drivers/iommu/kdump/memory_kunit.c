@@ -389,6 +389,7 @@ static void test_allocation_failures(struct kunit *test)
 {
 	struct crash *crash = crash_new(test, NULL);
 	unsigned int n, i, blocked = 0, carried = 0;
+	bool again = false;
 	u64 root;
 
 	root = crash_translated(crash, 1, 7);
@@ -458,9 +459,19 @@ static void test_allocation_failures(struct kunit *test)
 		KUNIT_EXPECT_EQ_MSG(test, inject.lost, 0, "MAX_TRACKED is too low");
 		KUNIT_EXPECT_EQ_MSG(test, pages_of(NR_IOMMU_PAGES), tables,
 				    "allocation %u: page tables leak", n);
+		crash_check_end(crash);
+		/*
+		 * A thread that the kernel has started meanwhile has its stack from
+		 * there as well. A leak comes back.
+		 */
+		if (pages_of(NR_VMALLOC) != vmalloced && !again) {
+			again = true;
+			n--;
+			continue;
+		}
+		again = false;
 		KUNIT_EXPECT_EQ_MSG(test, pages_of(NR_VMALLOC), vmalloced,
 				    "allocation %u: vmalloc leaks", n);
-		crash_check_end(crash);
 		if (!inject.failed)
 			break;
 		KUNIT_ASSERT_LT(test, n, 1000);
