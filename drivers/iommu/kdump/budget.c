@@ -33,14 +33,24 @@ VISIBLE_IF_KUNIT u64 iommu_kdump_carried_pages(void)
 }
 
 /**
- * iommu_kdump_charge() - Old mappings of a group have come or gone
- * @pages: how many pages they take, negative if they are gone
- *
- * Context: Any.
+ * iommu_kdump_charge() - Old mappings of a group have come
+ * @kg: inheritance of the group
+ * @pages: how many pages they take
  */
-void iommu_kdump_charge(s64 pages)
+void iommu_kdump_charge(struct iommu_kdump_group *kg, u64 pages)
 {
+	kg->charged += pages;
 	atomic64_add(pages, &carried_pages);
+}
+
+/**
+ * iommu_kdump_uncharge() - The old mappings of a group are gone
+ * @kg: inheritance of the group
+ */
+void iommu_kdump_uncharge(struct iommu_kdump_group *kg)
+{
+	atomic64_sub(kg->charged, &carried_pages);
+	kg->charged = 0;
 }
 
 /**

@@ -169,6 +169,17 @@ void iommu_kdump_join(struct iommu_group *group, struct device *dev)
 		iommu_kdump_take_over(group, NULL);
 }
 
+/* Why nothing can be imported into the domain that the group uses, NULL if it can */
+static const char *no_import_reason(const struct iommu_group *group)
+{
+	if (group->domain != group->default_domain)
+		return "the group is not in its default domain";
+	if (!iommu_is_dma_domain(group->domain) ||
+	    !iommu_dma_iova_domain(group->domain))
+		return "the DMA API does not use the IOMMU";
+	return NULL;
+}
+
 /**
  * iommu_kdump_grow() - A device is about to be attached to the domain of its group
  * @group: the group, its mutex is held, its domain is set up
@@ -184,19 +195,16 @@ bool iommu_kdump_grow(struct iommu_group *group, struct device *dev)
 {
 	struct iommu_kdump_dev *kdev = iommu_kdump_find_dev(group, dev);
 	struct iommu_kdump_group *kg = group->kdump;
-	const char *reason = NULL;
+	const char *reason;
 
 	if (!kdev || kg->state == KDUMP_BLOCKED ||
 	    (kdev->tables.type < IOMMU_KDUMP_IDENTITY && !kdev->error))
 		return false;
 	if (kdev->error)
 		reason = iommu_kdump_error_reason(kdev->error);
-	else if (group->domain != group->default_domain)
-		reason = "the group is not in its default domain";
-	else if (!iommu_is_dma_domain(group->default_domain) ||
-		 !iommu_dma_iova_domain(group->default_domain))
-		reason = "the DMA API does not use the IOMMU";
-	else if (kdev->dma)
+	else
+		reason = no_import_reason(group);
+	if (!reason && kdev->dma)
 		kdev->error = iommu_kdump_import_member(kg, kdev, &reason);
 
 	if (reason) {
@@ -454,9 +462,7 @@ static void import_waiting(struct iommu_group *group, struct device *dev)
 	kdev->dma = true;
 	if (kdev->tables.type < IOMMU_KDUMP_IDENTITY || kdev->error ||
 	    kdev->carried || kg->state == KDUMP_BLOCKED ||
-	    group->domain != group->default_domain ||
-	    !iommu_is_dma_domain(group->domain) ||
-	    !iommu_dma_iova_domain(group->domain))
+	    no_import_reason(group))
 		return;
 	if (iommu_kdump_import_member(kg, kdev, &reason)) {
 		dev_warn(dev, "iommu: kdump: %s: DMA that has waited since the crash is blocked\n",

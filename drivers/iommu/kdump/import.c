@@ -175,8 +175,6 @@ static struct iommu_kdump_report *alloc_report(struct iommu_kdump_group *kg,
 	report->max_tables = max(TABLES_MIN, div64_u64(iommu_kdump_old_ram_size(),
 						       report->granule * 64));
 	report->gap = KDUMP_MERGE_GAP;
-	report->max_ranges = max(RANGES_MIN, iommu_kdump_table_budget() *
-				 (PAGE_SIZE / 4) / RANGE_COST);
 	report->targets.granule = report->granule;
 	iommu_kdump_find_windows(&report->targets);
 	/* Without the regions direct mappings cannot be told from old ones */
@@ -186,6 +184,8 @@ static struct iommu_kdump_report *alloc_report(struct iommu_kdump_group *kg,
 		free_report(report);
 		return NULL;
 	}
+	report->max_ranges = max(RANGES_MIN, report->carrier.budget *
+				 (PAGE_SIZE / 4) / RANGE_COST);
 	return report;
 }
 
@@ -257,18 +257,7 @@ static void charge(struct iommu_kdump_report *report)
 		    report->ranges.nr * (u64)RANGE_COST;
 	u64 pages = DIV_ROUND_UP_ULL(bytes, PAGE_SIZE);
 
-	report->kg->charged += pages;
-	iommu_kdump_charge(pages);
-}
-
-/**
- * iommu_kdump_uncharge() - The old mappings of a group are gone
- * @kg: inheritance of the group
- */
-void iommu_kdump_uncharge(struct iommu_kdump_group *kg)
-{
-	iommu_kdump_charge(-(s64)kg->charged);
-	kg->charged = 0;
+	iommu_kdump_charge(report->kg, pages);
 }
 
 /* What tables that were read before have brought is there already, or may be */

@@ -263,7 +263,6 @@ const char *iommu_kdump_error_reason(int error);
 bool iommu_kdump_same_tables(const struct iommu_kdump_tables *a,
 			     const struct iommu_kdump_tables *b);
 bool iommu_kdump_validate(struct iommu_kdump_group *kg);
-void iommu_kdump_uncharge(struct iommu_kdump_group *kg);
 int iommu_kdump_import(struct iommu_kdump_group *kg, const char **reason);
 int iommu_kdump_import_member(struct iommu_kdump_group *kg,
 			      struct iommu_kdump_dev *kdev,
@@ -306,7 +305,8 @@ unsigned int iommu_kdump_given_back(struct iommu_domain *domain);
 /* budget.c */
 u64 iommu_kdump_free_pages(void);
 u64 iommu_kdump_table_budget(void);
-void iommu_kdump_charge(s64 pages);
+void iommu_kdump_charge(struct iommu_kdump_group *kg, u64 pages);
+void iommu_kdump_uncharge(struct iommu_kdump_group *kg);
 
 /* carry.c */
 bool iommu_kdump_unmap_some(struct iommu_domain *domain, u64 *first, u64 last,

@@ -75,8 +75,8 @@ void iommu_kdump_release(struct iommu_kdump_group *kg,
 	list_for_each_entry(kdev, &kg->devs, node)
 		kdev->carried = false;
 	if (kg->state == KDUMP_CARRYING)
-		kg->stats.freed += iommu_kdump_release_mappings(domain)
-				   << PAGE_SHIFT;
+		kg->stats.freed = iommu_kdump_release_mappings(domain)
+				  << PAGE_SHIFT;
 	kg->state = KDUMP_RELEASED;
 	iommu_kdump_uncharge(kg);
 
@@ -222,7 +222,6 @@ VISIBLE_IF_KUNIT int iommu_kdump_out_of_memory(struct notifier_block *nb,
 			if (kg && kg->state == KDUMP_CARRYING) {
 				pr_warn("group %d: out of memory: old mappings are released early\n",
 					group->id);
-				kg->stats.freed = 0;
 				iommu_kdump_release(kg, group->default_domain);
 				*pages += kg->stats.freed >> PAGE_SHIFT;
 			}

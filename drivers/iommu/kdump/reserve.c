@@ -449,7 +449,7 @@ static void unmap_all(struct iommu_domain *domain, struct iommu_kdump_iova *old,
 u64 iommu_kdump_release_mappings(struct iommu_domain *domain)
 {
 	struct iommu_kdump_iova *old = iommu_dma_kdump_iova(domain);
-	u64 pages = 0, before = iommu_kdump_free_pages(), now;
+	u64 pages = 0, before, now;
 
 	if (!old || !old->mapped)
 		return 0;
@@ -458,6 +458,7 @@ u64 iommu_kdump_release_mappings(struct iommu_domain *domain)
 		unmap_all(domain, old, &old->shared, &pages);
 		unmap_all(domain, old, &old->reserved, &pages);
 	} else {
+		before = iommu_kdump_free_pages();
 		unmap_all(domain, old, &old->pieces, &pages);
 		now = iommu_kdump_free_pages();
 		pages = now > before ? now - before : 0;
