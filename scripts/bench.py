@@ -390,7 +390,8 @@ class Guest:
                    "-m", "512", "-kernel", str(self.image), "-initrd",
                    str(self.initrd), "-append",
                    f"console=ttyS0,115200 printk.devkmsg=on panic=-1 "
-                   f"crashkernel=192M no_timer_check bench={bench} {words}",
+                   f"crashkernel=192M no_timer_check intel_iommu=on "
+                   f"bench={bench} {words}",
                    "-serial", "stdio", "-device", "intel-iommu,intremap=on",
                    "-machine", "kernel-irqchip=split",
                    "-device", "edu,addr=6", "-device", "e1000e,addr=3,netdev=n0",

@@ -21,6 +21,9 @@ SIDES = {
         "no-passthrough": ["intel_iommu=on,sm_off", "iommu.passthrough=0"],
         "off": ["intel_iommu=off"],
         "on": ["intel_iommu=on,sm_off"],
+        # no word at all: the rig's kernels are built with
+        # INTEL_IOMMU_DEFAULT_OFF
+        "default": [],
     },
     "amdvi": {
         "v1": ["amd_iommu=pgtbl_v1"],
@@ -52,6 +55,7 @@ MODES = {
         "no-passthrough>passthrough": ("faults",),
         "off>on": ("faults",),
         "on>off": (),
+        "on>default": ("translation_off",),
         "scalable-pt>scalable": ("faults", "crash_hits"),
         "scalable>scalable-pt": ("faults",),
     },
