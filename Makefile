@@ -13,6 +13,10 @@ export CACHE ?= $(OUT)/cache
 
 export LINUX LINUX_TARBALL FORCE PATCH FILES
 export N SEED CYCLE MUTANTS FILTER
+
+# For the rig: how often, everything, one IOMMU, the kernels that crash.
+rig_options = $(if $(RUNS),--runs $(RUNS)) $(if $(ALL),--all) $(if $(IOMMU),--iommu $(IOMMU)) \
+	      $(if $(FIRST),--first $(FIRST))
 export PYTHONDONTWRITEBYTECODE := 1
 
 RIG := scripts/rig.sh
@@ -21,7 +25,7 @@ RIG := scripts/rig.sh
 .NOTPARALLEL:
 
 LOCKED := setup tree pull status kernel kernel-mainline kernel-dump kernels-dump kernels-off demo \
-	  compare check corrupt soak dumps small debian-dump check-tools mutate fuzz bench \
+	  compare stock check corrupt soak dumps small debian-dump check-tools mutate fuzz bench \
 	  series lint matrix bisect-check regress bases clean
 # The KUnit tests come with a script of their own.
 LOCKED += $(patsubst scripts/%.sh,%,$(wildcard scripts/kunit.sh))
@@ -67,11 +71,14 @@ kernel: tree-keep ## build the framework kernel: out/build/framework
 kernel-mainline: tree-keep ## build the unmodified kernel: out/build/mainline
 	@scripts/kernel.sh mainline
 
-demo: kernel ## crash with DMA in flight: one table, one picture
-	@$(RIG) demo
+demo: kernel kernel-mainline ## crash with DMA in flight, with and without: a table, a picture; RUNS=, ALL=1
+	@$(RIG) demo $(rig_options)
 
-compare: kernel kernel-mainline ## the same on the unmodified kernel, side by side
-	@$(RIG) compare
+compare: kernel kernel-mainline ## all scenarios in all modes, side by side; RUNS=, IOMMU=, FIRST=
+	@$(RIG) compare $(filter-out --all,$(rig_options))
+
+stock: kernel ## crash Debian's own kernels, unmodified, into ours: a table; FIRST=stock-6.12
+	@$(RIG) demo --mode all $(if $(FIRST),,--first all) $(rig_options)
 
 corrupt: kernel kernel-mainline ## corrupt the tables of a crashed kernel: one table
 	@$(RIG) corrupt $(if $(SEED),--seed $(SEED))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# For fetch_qemu.sh and fetch_tools.sh: programs of a Debian suite, with all that they
-# depend on, in a folder of their own. Nothing of the system is changed, and nothing is
+# For the other fetch_*.sh: programs of a Debian suite, with all that they depend on, in
+# a folder of their own. Nothing of the system is changed, and nothing is
 # run as part of an installation: the packages are unpacked, and the programs are
 # started with their own loader and libraries.
 #
@@ -11,6 +11,9 @@
 #
 #   write_starters FOLDER	what starts the programs
 #   try FOLDER			whether they run
+#   choose			instead of PACKAGE...: reads the names of all packages and
+#				writes those that are wanted, from any of the suites and
+#				without what they depend on
 #
 # and calls fetch_into DIR PACKAGE... What is there already and works is kept. Exit status 4:
 # cannot be had here.
@@ -29,10 +32,14 @@ mirrors()
 		sed -n "s|^'\(.*\)/dists/[^/]*/InRelease' .*|\1|p" | awk '!seen[$0]++'
 }
 
-# apt-get in a world of its own, where no package is installed
+# private_apt TOOL WORD...: a tool of apt in a world of its own, where no package is
+# installed
 private_apt()
 {
-	apt-get -q -o "Dir::Etc::sourcelist=$new/apt/sources.list" \
+	local tool=$1
+
+	shift
+	"$tool" -q -o "Dir::Etc::sourcelist=$new/apt/sources.list" \
 		-o Dir::Etc::sourceparts=/dev/null \
 		-o Dir::Etc::preferencesparts=/dev/null \
 		-o "Dir::State=$new/apt/state" \
@@ -47,10 +54,10 @@ private_apt()
 		-o "APT::Sandbox::User=$(id -un)" "$@"
 }
 
-# download MIRROR PACKAGE...
+# download MIRROR [PACKAGE...]
 download()
 {
-	local key=/usr/share/keyrings/debian-archive-keyring.gpg suite mirror=$1
+	local key=/usr/share/keyrings/debian-archive-keyring.gpg suite chosen mirror=$1
 
 	shift
 	rm -rf "$new"
@@ -61,15 +68,25 @@ download()
 	for suite in $SUITES; do
 		echo "deb $key$mirror $suite main"
 	done >"$new/apt/sources.list"
-	private_apt update &&
-		private_apt -y --download-only -t "${SUITES##* }" install "$@"
+	private_apt apt-get update || return
+	if [ $# -gt 0 ]; then
+		private_apt apt-get -y --download-only -t "${SUITES##* }" install "$@"
+		return
+	fi
+	mapfile -t chosen < <(private_apt apt-cache pkgnames | choose)
+	if [ ${#chosen[@]} -eq 0 ]; then
+		echo "Unable to locate it in $SUITES"
+		return 1
+	fi
+	(cd "$new/apt/cache/archives" && private_apt apt-get download "${chosen[@]}")
 }
 
-# fetch_into DIR PACKAGE...
+# fetch_into DIR [PACKAGE...]
 fetch_into()
 {
-	local dir new log free found mirror why package
+	local dir new log free found mirror why package suites=${SUITES##* }
 
+	[ $# -gt 1 ] || suites="one of $SUITES"
 	mkdir -p "$1"
 	dir=$(realpath "$1")
 	shift
@@ -97,7 +114,7 @@ fetch_into()
 
 	: >"$log"
 	echo "fetching $WHAT from the machine's Debian mirror," \
-		"${SUITES##* } (about $DOWNLOAD_MIB MiB)"
+		"$suites (about $DOWNLOAD_MIB MiB)"
 	found=
 	for mirror in $(mirrors); do
 		download "$mirror" "$@" >>"$log" 2>&1 || continue

@@ -24,7 +24,7 @@ import time
 sys.dont_write_bytecode = True          # the source tree stays clean
 
 from rig import (build, corrupt, debian, dumps, machine, page,  # noqa: E402
-                 processes, report, run, scenarios, small, trace, variants)
+                 processes, report, run, scenarios, small, stock, trace, variants)
 
 KSFT_SKIP = 4
 # A run lost through a known defect of QEMU is repeated this often at most.
@@ -40,9 +40,12 @@ KNOWN = {**scenarios.ALL, **dumps.ALL, **debian.ALL, **small.ALL}
 
 # words: rig.* words for both kernels; seed: of a corruption; again: the command that
 # repeats the run, where it is not obvious; settings: pairs that the scenario finds in
-# its extras
-Plan = collections.namedtuple("Plan", "scenario variant arm qemu words seed again "
-                              "settings", defaults=((), 0, None, ()))
+# its extras; first: the kernel that crashes, if it is one of stock.py
+class Plan(collections.namedtuple("Plan", "scenario variant arm qemu words seed again "
+                                  "settings first", defaults=((), 0, None, (), ""))):
+    @property
+    def title(self):
+        return f"{self.scenario} on {run.label(self.arm, self.first)}, {self.variant}"
 
 
 def named(name, seed=0):
@@ -57,6 +60,7 @@ class Session:
         self.options = options
         self.out = pathlib.Path(options.out).resolve()
         self.kernels = {}               # by arm
+        self.stock = {}                 # by name: kernels of a distribution
         self.outcomes = []              # (plan, outcome)
         self.lost = 0
         self.began = time.monotonic()
@@ -90,6 +94,21 @@ class Session:
         if name == "framework":
             self.kernels["block"] = kernel
         return kernel
+
+    def open_stock(self, words):
+        """Names of a distribution's kernels, and why some cannot be had."""
+        missing = {}
+        for version in stock.versions(words):
+            kernel = stock.Kernel(version, self.out)
+            why = kernel.fetch(self.say)
+            if why:
+                missing[kernel.name] = why
+                continue
+            for ours in {id(kernel): kernel for kernel in self.kernels.values()}.values():
+                self.say(f"{kernel.name}: initramfs, to crash into {ours.name}")
+                kernel.prepare(ours)
+            self.stock[kernel.name] = kernel
+        return list(self.stock), missing
 
     def need_kernel(self, name, tools=None):
         kernel = self.open_kernel(name, tools)
@@ -213,13 +232,12 @@ class Session:
         outcome = self.run_plan(plan)
         result = outcome["result"]
         note = result["reason"] or "as it should be"
-        self.say(f"{plan.scenario} on {plan.arm}, {plan.variant}: "
-                 f"{result['verdict']} ({note})")
+        self.say(f"{plan.title}: {result['verdict']} ({note})")
         return outcome
 
     def run_plan(self, plan):
         """One run, repeated if a defect of QEMU ended it; its line is appended."""
-        name = f"{plan.scenario} on {plan.arm}, {plan.variant}"
+        name = plan.title
         for _ in range(MAX_LOST):
             outcome = self._run_process(plan)
             outcome["scenario"], outcome["kernel"] = plan.scenario, plan.arm
@@ -247,20 +265,25 @@ class Session:
     def _run_alone(self, plan):
         """A run is a process: it stamps console lines, and must not be held up."""
         kernel = self.kernels[plan.arm]
+        image, initrd = kernel.image, kernel.initrd
+        if plan.first:
+            image = self.stock[plan.first].image
+            initrd = self.stock[plan.first].initrds[kernel.name]
         options = self.options
         variant = plan.variant
         mode = variant.mode.replace(">", "-then-")
         with temporary_folder(
                 self.out, keep=options.keep,
-                name=f"{plan.scenario}-{variant.iommu}-{mode}-{plan.arm}") as folder:
+                name=f"{plan.scenario}-{variant.iommu}-{mode}-"
+                     + run.label(plan.arm, plan.first).replace(" ", "-")) as folder:
             command = [sys.executable, os.path.abspath(__file__), "one-run",
-                       plan.scenario, plan.arm, str(kernel.image),
-                       str(kernel.initrd), variant.iommu, variant.mode,
+                       plan.scenario, plan.arm, plan.first, str(image),
+                       str(initrd), variant.iommu, variant.mode,
                        plan.qemu, self.accel, str(folder),
                        json.dumps(self.extras.get(plan.arm, {}) | dict(plan.settings)),
                        str(plan.seed), *plan.words]
             scenario = named(plan.scenario)
-            limit = scenario.timeout + scenario.judging
+            limit = scenario.timeout + scenario.judging + run.STOCK_SECONDS
             status, output = processes.run(command, limit)
             outcome = folder / "outcome.json"
             if outcome.exists():
@@ -392,8 +415,11 @@ def chosen_variants(options, modes):
     return found
 
 
-def plans_for(session, arms, chosen, runs_of, known=scenarios.ALL):
-    """Plans for Session.execute(), and why some things cannot be run."""
+def plans_for(session, arms, chosen, runs_of, known=scenarios.ALL, first=""):
+    """Plans for Session.execute(), and why some things cannot be run.
+
+    first: the kernel that crashes, if it is one of stock.py.
+    """
     plans, reasons = [], {}
     only = session.options.only.split(",") if session.options.only else None
     for name in only or ():
@@ -402,7 +428,7 @@ def plans_for(session, arms, chosen, runs_of, known=scenarios.ALL):
                                  + ", ".join(known))
     for variant in chosen:
         for name, scenario in known.items():
-            if only and name not in only:
+            if only and name not in only or first and not scenario.stock:
                 continue
             fitting = [arm for arm in arms if scenario().applies(variant, arm)]
             if not fitting or not runs_of(scenario, variant):
@@ -411,33 +437,87 @@ def plans_for(session, arms, chosen, runs_of, known=scenarios.ALL):
             if why:
                 reasons[f"{name}, {variant}"] = why
                 continue
-            plans += [Plan(name, variant, arm, qemu) for arm in fitting
+            plans += [Plan(name, variant, arm, qemu, first=first) for arm in fitting
                       for _ in range(runs_of(scenario, variant))]
     return plans, reasons
 
 
+# What the point is, in a few minutes: (scenario, IOMMU, mode or None, runs). What goes
+# wrong by a race is run more than once.
+DEMO = (("hda", "vtd", None, 2), ("bridge", "vtd", None, 2), ("reboot", "vtd", None, 1),
+        ("quiet", "vtd", None, 1), ("removed", "vtd", None, 1),
+        ("hda", "vtd", "pt>translated", 1),
+        ("hda", "amdvi", None, 2), ("reboot", "amdvi", None, 1),
+        ("quiet", "amdvi", None, 1))
+
+
 def demo(session):
-    """All scenarios with the framework: one table, one picture."""
+    """The framework beside the unmodified kernel, in a few minutes."""
+    options = session.options
     session.need_kernel("framework")
-    return show(session, ["framework"], "demo", None)
+    arms = ["mainline", "framework"] if session.open_kernel("mainline") else ["framework"]
+    if options.all or options.only or options.mode or options.first:
+        plans, skipped = shown_plans(session, arms, None, lambda s, v: 1)
+        return show(session, arms, "demo", plans, skipped)
+    plans, skipped = [], {}
+    for name, iommu, mode, runs in DEMO:
+        if options.iommu not in (None, iommu):
+            continue
+        chosen = variants.select(iommu, mode) if mode else [variants.default(iommu)]
+        more = plans_for(session, arms, chosen, lambda s, v, n=runs: options.runs or n,
+                         {name: scenarios.ALL[name]})
+        plans += more[0]
+        skipped |= more[1]
+    return show(session, arms, "demo", plans, skipped)
 
 
 def compare(session):
     """The unmodified kernel beside the framework, in the same table."""
     session.need_kernel("mainline")
     session.need_kernel("framework")
-    return show(session, list(scenarios.ARMS), "compare", "all")
+    arms = list(scenarios.ARMS)
+    plans, skipped = shown_plans(
+        session, arms, "all", lambda s, v: s.compare_runs if v.is_default else 1)
+    if not session.options.first and not session.options.only:
+        more = stock_plans(session, "all", ["framework"], chosen_variants(
+            session.options, None), lambda s, v: int(s is scenarios.Hda))
+        plans += more[0]
+        skipped |= more[1]
+    return show(session, arms, "compare", plans, skipped)
 
 
-def show(session, arms, name, modes):
+def shown_plans(session, arms, modes, runs_of):
+    """Plans for a table, and what is skipped, as the options have it."""
+    options = session.options
+    chosen = chosen_variants(options, modes)
+    if options.runs:
+        runs_of = lambda s, v: options.runs         # noqa: E731
+    if options.first:
+        return stock_plans(session, options.first, arms, chosen, runs_of)
+    return plans_for(session, arms, chosen, runs_of)
+
+
+def stock_plans(session, words, arms, chosen, runs_of):
+    """The same with kernels of a distribution as those that crash."""
+    plans = []
+    names, skipped = session.open_stock(words)
+    for name in names:
+        more, why = plans_for(session, arms, chosen, runs_of, first=name)
+        plans += more
+        skipped |= {f"{what}, after {name}": reason for what, reason in why.items()}
+    return plans, skipped
+
+
+def show(session, arms, name, plans, skipped):
+    if not plans:
+        raise build.RigError("nothing to run: " + ("; ".join(
+            f"{what}: {why}" for what, why in skipped.items()) or "see the list command"))
     session.choose_accel()
-    runs = session.options.runs
-    plans, skipped = plans_for(
-        session, arms, chosen_variants(session.options, modes),
-        lambda s, v: runs or (s.demo_runs if v.is_default else 1))
+    session.say(f"{len(plans)} crashes, {session.options.jobs} at the same time")
     session.execute(plans)
     table = report.table(session.outcomes, session.lost)
     table += "".join(f"\nSKIP {what}: {why}" for what, why in skipped.items())
+    table += "\n" + report.verdict(session.outcomes)
     print(table)
     write_whole(session.out / f"{name}.txt", table + "\n")
     for picture in report.picture(session.outcomes, arms, session.out / name):
@@ -477,12 +557,18 @@ def check(session):
     plans += plans_for(session, ["block"], [v for v in chosen if v.is_default],
                        lambda s, v: int(s.check_blocked))[0]
     if framework:
+        if not session.options.only:
+            more = stock_plans(session, session.options.first or stock.CHECKED,
+                               ["framework"], [v for v in chosen if v.is_default][:1],
+                               lambda s, v: int(s is scenarios.Hda))
+            plans += more[0]
+            skipped |= more[1]
         session.execute(plans)
     results = collections.OrderedDict((plan, []) for plan in plans)
     for outcome in session.outcomes:
         results[outcome["plan"]].append(outcome["result"])
     for plan, of_plan in results.items():
-        name = f"{plan.scenario} on {plan.arm}, {plan.variant}"
+        name = plan.title
         if not framework:
             checks.skip(name, "no --framework build")
             continue
@@ -921,6 +1007,16 @@ def run_scenario(session):
     if not plans:
         return KSFT_SKIP
     session.need_kernel("mainline" if options.arm == "mainline" else "framework")
+    if options.first:
+        if not scenario.stock:
+            raise build.RigError(f"{scenario.name} needs a module of the rig's in the "
+                                 f"kernel that crashes: there is none for {options.first}")
+        names, missing = session.open_stock(options.first)
+        for what, why in missing.items():
+            print(f"SKIP {what}: {why}")
+        plans = [plan._replace(first=name) for name in names for plan in plans]
+        if not plans:
+            return KSFT_SKIP
     session.choose_accel()
     session.execute(plans)
     print(report.table(session.outcomes, session.lost))
@@ -931,22 +1027,24 @@ def run_scenario(session):
 
 
 def list_all():
+    names = max(map(len, KNOWN))
     for name, scenario in KNOWN.items():
         missing = [arm for arm in scenarios.ARMS if arm not in scenario.arms]
         notes = [f"not on {', '.join(missing)}"] if missing else []
         notes += ["in mixed modes too"] if scenario.mixed else []
-        print(f"{name:12} {scenario.summary}"
+        notes += ["after Debian's kernels too"] if scenario.stock else []
+        print(f"{name:{names}} {scenario.summary}"
               + (f" ({'; '.join(notes)})" if notes else ""))
     print()
-    width = max(len(mode) for modes in variants.MODES.values() for mode in modes)
+    rows = [("IOMMU and mode", "words of the kernel that crashes",
+             "of the crash kernel", "")]
     for iommu, modes in variants.MODES.items():
         for mode in modes:
             variant = variants.Variant(iommu, mode)
-            quoted = f"'{mode}'"
-            print(f"--iommu {iommu:5} --mode {quoted:{width + 4}}"
-                  + f"{' '.join(variant.first_words)}  then  "
-                  + " ".join(variant.crash_words)
-                  + ("  (default)" if variant.is_default else ""))
+            rows.append((f"--iommu {iommu} --mode '{mode}'",
+                         " ".join(variant.first_words), " ".join(variant.crash_words),
+                         "(default)" if variant.is_default else ""))
+    print(report.plain_table(rows, left=3))
 
 
 def one_run(options):
@@ -957,7 +1055,8 @@ def one_run(options):
     scenario.extras = json.loads(options.extras)
     outcome = run.run_once(scenario, options.arm,
                            options.image, options.initrd, variant,
-                           options.qemu, options.accel, folder, options.words)
+                           options.qemu, options.accel, folder, options.words,
+                           options.first)
     run.write_outcome(outcome, folder)
 
 
@@ -984,7 +1083,7 @@ def arguments():
                              help="only this one (run: vtd if not given)")
         command.add_argument("--mode", metavar="MODE[,MODE...]",
                              help="only these, or all; see the list command "
-                                  "(default: compare and check all, demo and run "
+                                  "(default: compare and check all, the others "
                                   "the IOMMU's first)")
         command.add_argument("--runs", type=int, metavar="N",
                              help="runs of each scenario")
@@ -1002,12 +1101,21 @@ def arguments():
                                   "DIR/runs")
         return command
 
+    def after(command):
+        command.add_argument(
+            "--first", metavar="KERNEL[,KERNEL...]",
+            help=f"the kernel that crashes is one of Debian's, {stock.PREFIX}"
+                 f"{stock.CHECKED} for example, fetched into DIR, or all of them: "
+                 "scenarios that need a module of the rig's there are left out")
+
     check_command = add("check", check,
                         "pass or fail, with controls on the unmodified kernel")
     check_command.set_defaults(seed=1)
     for command in (
-            add("demo", demo, "all scenarios with the framework: a table and a picture"),
-            add("compare", compare, "the same, beside the unmodified kernel"),
+            add("demo", demo, "a few scenarios beside the unmodified kernel, in minutes: "
+                "a table and a picture"),
+            add("compare", compare, "all scenarios in all modes, beside the unmodified "
+                "kernel"),
             check_command,
             add("dumps", save_dumps, "kexec, makedumpfile and crash, to a disk and "
                 "through the network; wants kernels with the options of config.dump"),
@@ -1017,6 +1125,11 @@ def arguments():
                 "mapped memory each carries")):
         command.add_argument("--only", metavar="SCENARIO[,SCENARIO...]",
                              help="only these")
+        if command.get_default("function") in (demo, compare, check):
+            after(command)
+        if command.get_default("function") is demo:
+            command.add_argument("--all", action="store_true",
+                                 help="all scenarios, not those that show the point")
         if command.prog.endswith("dumps"):
             command.add_argument("--short", action="store_true",
                                  help="one dump for each IOMMU, without the controls")
@@ -1038,6 +1151,7 @@ def arguments():
                          help="only these, and no corrupted tables")
     command = add("run", run_scenario, "one scenario")
     command.add_argument("scenario", choices=list(scenarios.ALL))
+    after(command)
     command.add_argument("--arm", "--kernel", choices=scenarios.ARMS,
                          default="framework",
                          help="kernel under test; block is the framework told to "
@@ -1046,7 +1160,7 @@ def arguments():
 
     # not shown in the help: one run, in a process of its own
     command = commands.add_parser("one-run")
-    for name in ("scenario", "arm", "image", "initrd", "iommu", "mode", "qemu",
+    for name in ("scenario", "arm", "first", "image", "initrd", "iommu", "mode", "qemu",
                  "accel", "folder", "extras"):
         command.add_argument(name)
     command.add_argument("seed", type=int)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Everything a virtual machine boots: helpers, test modules and initramfs."""
 
+import contextlib
 import fcntl
 import gzip
 import hashlib
@@ -43,6 +44,8 @@ class Kernel:
         place = hashlib.sha256(str(self.build).encode()).hexdigest()[:8]
         self.work = pathlib.Path(out).resolve() / "work" / f"{name}-{place}"
         self.initrd = None
+        self.crash_initrd = None    # the part of it that a crash kernel gets
+        self.helpers = ()
 
     @property
     def vmlinux(self):
@@ -68,10 +71,10 @@ class Kernel:
             shutil.copyfile(self.image, copy)
             self.image = copy
             say(f"{self.name}: helpers and test modules for {self.release}")
-            helpers = self._helpers()
+            self.helpers = self._helpers()
             modules = self._test_modules()
             say(f"{self.name}: initramfs")
-            self._initramfs(helpers, modules, tools)
+            self._initramfs(modules, tools)
 
     def _helpers(self):
         folder = self.work / "helpers"
@@ -82,7 +85,7 @@ class Kernel:
             if (target.exists() and
                     target.stat().st_mtime > source.stat().st_mtime):
                 continue
-            _must([os.environ.get("CC", "gcc"), "-static", "-Os", "-s", "-Wall",
+            must([os.environ.get("CC", "gcc"), "-static", "-Os", "-s", "-Wall",
                    "-o", str(target), str(source)],
                   f"{source.name} cannot be compiled")
         return [folder / name for name in HELPERS] + [self._self_test(folder)]
@@ -105,7 +108,7 @@ class Kernel:
             shutil.copy(source, copy)
             for header in tree.glob("kselftest*.h"):
                 shutil.copy(header, folder)
-            _must([os.environ.get("CC", "gcc"), "-static", "-Os", "-s", "-Wall",
+            must([os.environ.get("CC", "gcc"), "-static", "-Os", "-s", "-Wall",
                    "-Wno-unused-function", "-o", str(target),
                    str(copy / source.name)], f"{source.name} cannot be compiled")
         return target
@@ -121,56 +124,87 @@ class Kernel:
             if not copy.exists() or copy.read_bytes() != source.read_bytes():
                 shutil.copyfile(source, copy)
         compiler = "ccache gcc" if shutil.which("ccache") else "gcc"
-        _must(["make", "-s", "-C", str(self.build), f"M={folder}",
+        must(["make", "-s", "-C", str(self.build), f"M={folder}",
                f"CC={compiler}", "modules"], "the test modules cannot be built",
               env=_plain_environment())
         return sorted(folder.glob("*.ko"))
 
-    def _initramfs(self, helpers, modules, tools):
-        busybox = os.environ.get("BUSYBOX") or shutil.which("busybox")
-        if not busybox:
-            raise RigError(f"no busybox: {BUSYBOX_HINT}")
-        with open(busybox, "rb") as program:
-            if b"ld-linux" in program.read(4096):
-                raise RigError(f"{busybox} is not static: {BUSYBOX_HINT}")
-
-        # we have the lock: what is there is of a rig that was killed
-        for left in self.work.glob("scratch.*"):
-            shutil.rmtree(left, ignore_errors=True)
-        with tempfile.TemporaryDirectory(prefix="scratch.", dir=self.work) as scratch:
-            root = pathlib.Path(scratch) / "root"
+    def _initramfs(self, modules, tools):
+        with scratch_folder(self.work) as scratch:
+            root = scratch / "root"
             library = root / "lib/modules" / self.release
-            (root / "bin").mkdir(parents=True)
-            (root / "dev").mkdir()
             library.mkdir(parents=True)
-            shutil.copy(busybox, root / "bin/busybox")
-            for helper in helpers:
-                shutil.copy(helper, root / "bin")
+            add_guest(root, self.helpers)
             for module in list(self.build.rglob("*.ko")) + modules:
-                _must(["objcopy", "--strip-debug", str(module),
+                must(["objcopy", "--strip-debug", str(module),
                        str(library / module.name)], "objcopy fails; install the "
                       "package binutils")
             for name in ("modules.builtin", "modules.order"):
                 if (self.build / name).exists():
                     shutil.copyfile(self.build / name, library / name)
-            _must(["/sbin/depmod", "-b", str(root), self.release],
+            must(["/sbin/depmod", "-b", str(root), self.release],
                   "depmod fails; install the package kmod")
-            shutil.copy(HERE / "guest/init", root / "init")
-            (root / "init").chmod(0o755)
-            shutil.copy(HERE / "guest/lib.sh", root)
-            shutil.copytree(HERE / "guest/scenarios", root / "scenarios")
             if tools:
                 _add_tools(root, tools / "root")
-            crash = gzip.compress(_cpio(root), 1, mtime=0)
-            # the kernel that crashes also holds what it loads for the crash
-            boot = pathlib.Path(scratch) / "first/boot"
+            crash = archive(root)
+            kind = "-tools" if tools else ""
+            self.crash_initrd = self.work / f"initrd-crash{kind}"
+            write_whole(self.crash_initrd, crash)
+            self.initrd = self.work / f"initrd{kind}"
+            self.write_initrd(self.initrd, crash)
+
+    def write_initrd(self, path, first):
+        """An initramfs for a kernel that crashes into this one.
+
+        first: the part of it that is not for the crash, see archive().
+        """
+        with scratch_folder(self.work) as scratch:
+            boot = scratch / "first/boot"
             boot.mkdir(parents=True)
             shutil.copyfile(self.image, boot / "bzImage")
-            (boot / "initrd").write_bytes(crash)
-            image = pathlib.Path(scratch) / "initrd"
-            image.write_bytes(_pad(crash) + _cpio(boot.parent))
-            self.initrd = self.work / ("initrd-tools" if tools else "initrd")
-            os.replace(image, self.initrd)
+            shutil.copyfile(self.crash_initrd, boot / "initrd")
+            write_whole(path, _pad(first) + _cpio(boot.parent))
+
+
+@contextlib.contextmanager
+def scratch_folder(work):
+    """For what is made below work, by whoever has the lock there."""
+    # what is there is of a rig that was killed
+    for left in work.glob("scratch.*"):
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="scratch.", dir=work) as scratch:
+        yield pathlib.Path(scratch)
+
+
+def write_whole(path, data):
+    """Write a file so that it is never there in part."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(data)
+    os.replace(partial, path)
+
+
+def add_guest(root, helpers):
+    """Put in what runs in every guest."""
+    busybox = os.environ.get("BUSYBOX") or shutil.which("busybox")
+    if not busybox:
+        raise RigError(f"no busybox: {BUSYBOX_HINT}")
+    with open(busybox, "rb") as program:
+        if b"ld-linux" in program.read(4096):
+            raise RigError(f"{busybox} is not static: {BUSYBOX_HINT}")
+    (root / "bin").mkdir(parents=True)
+    (root / "dev").mkdir()
+    shutil.copy(busybox, root / "bin/busybox")
+    for helper in helpers:
+        shutil.copy(helper, root / "bin")
+    shutil.copy(HERE / "guest/init", root / "init")
+    (root / "init").chmod(0o755)
+    shutil.copy(HERE / "guest/lib.sh", root)
+    shutil.copytree(HERE / "guest/scenarios", root / "scenarios")
+
+
+def archive(root):
+    """A folder as an initramfs, the same bytes for the same contents."""
+    return gzip.compress(_cpio(root), 1, mtime=0)
 
 
 # What the guest needs of the distribution's tools.
@@ -212,7 +246,7 @@ def _plain_environment():
             if name in kept or name.startswith("CCACHE_")}
 
 
-def _must(command, complaint, **options):
+def must(command, complaint, **options):
     status, output = processes.run(command, 300, **options)
     if status != 0:
         tail = output.decode("utf-8", "replace").strip()[-2000:]

@@ -97,9 +97,9 @@ def _table(outcomes):
         results = [run["result"] for run in runs]
         passed = sum(result["verdict"] == "pass" for result in results)
         colour = "good" if passed == len(results) else (
-            "" if kernel == "mainline" else "bad")
+            "" if kernel.startswith("mainline") else "bad")
         cells = [f"<td>{html.escape(text)}</td>"
-                 for text in (scenario, report.KERNEL_TITLES[kernel], variant)]
+                 for text in (scenario, report.kernel_title(kernel), variant)]
         cells.append(f"<td class='passed'>{passed}/{len(results)}</td>")
         for _heading, key in report.FIGURES:
             values = [result[key] for result in results]
@@ -109,7 +109,7 @@ def _table(outcomes):
         saved = sum(bool(result["vmcore"]) for result in results)
         paths = "; ".join(sorted({report.states(run) for run in runs}))
         cells += [f"<td>{saved}/{len(results)}</td>", f"<td>{html.escape(paths)}</td>"]
-        rows.append(f"<tr class='{kernel} {colour}' data-scenario='{scenario}' "
+        rows.append(f"<tr class='{kernel.split()[0]} {colour}' data-scenario='{scenario}' "
                     f"data-kernel='{kernel}' data-variant='{html.escape(variant)}'>"
                     + "".join(cells) + "</tr>\n")
     return "".join(rows) + "</tbody></table></div>\n"
@@ -135,7 +135,7 @@ def _timelines(path, outcomes, kernels):
 
 
 def _failures(outcomes):
-    lines = [f"<li>{html.escape(o['result']['scenario'])} on {o['kernel']}, "
+    lines = [f"<li>{html.escape(o['result']['scenario'])} on {o['result']['kernel']}, "
              f"{html.escape(o['result']['iommu'] + '/' + o['result']['mode'])}: "
              f"{html.escape(o['result']['reason'])}</li>"
              for o in outcomes

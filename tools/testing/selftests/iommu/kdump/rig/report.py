@@ -19,6 +19,13 @@ FIGURES = (("old hits", "old_hits"), ("faults", "faults"),
 KERNEL_TITLES = {"mainline": "unmodified kernel", "framework": "with the framework",
                  "block": "framework, blocking"}
 
+
+def kernel_title(label):
+    """Of a kernel as run.label() has it."""
+    arm, after, first = label.partition(" after ")
+    return KERNEL_TITLES[arm] + after + first.replace("stock-", "Debian's ")
+
+
 SERIES = (
     # key of the series, how it is drawn, colour, what the legend says
     ("old", "using 1:2:(0.05) with boxes", "#4a90c8", "DMA into old memory"),
@@ -37,18 +44,19 @@ PANEL_INCHES = (6.4, 2.35)
 
 
 def grouped(outcomes):
-    """[((scenario, IOMMU/mode, arm), outcomes)], in the order of the table."""
+    """[((scenario, IOMMU/mode, kernel), outcomes)], in the order of the table."""
     groups = collections.OrderedDict()
     for outcome in outcomes:
         result = outcome["result"]
         groups.setdefault((outcome["scenario"], f"{result['iommu']}/{result['mode']}",
-                           outcome["kernel"]), []).append(outcome)
+                           result["kernel"]), []).append(outcome)
     order = list(scenarios.ALL)
     modes = [f"{iommu}/{mode}" for iommu, known in variants.MODES.items()
              for mode in known]
     return sorted(groups.items(), key=lambda item: (
         modes.index(item[0][1]), order.index(item[0][0]),
-        scenarios.ARMS.index(item[0][2])))
+        item[0][2].partition(" after ")[1:],
+        scenarios.ARMS.index(item[0][2].split()[0])))
 
 
 def span(values):
@@ -109,11 +117,25 @@ def table(outcomes, lost):
     for outcome in outcomes:
         result = outcome["result"]
         if result["verdict"] != "pass" and outcome["kernel"] != "mainline":
-            reasons[f"{result['scenario']} on {outcome['kernel']}, "
+            reasons[f"{result['scenario']} on {result['kernel']}, "
                     f"{result['iommu']}/{result['mode']}: "
                     f"{result['reason']}"] += 1
     text += [f"FAIL {reason} ({count} runs)" for reason, count in reasons.items()]
     return "\n".join(text)
+
+
+def verdict(outcomes):
+    """The point of a table in a sentence or two."""
+    def bad(of):
+        return sum(o["result"]["verdict"] != "pass" for o in of)
+
+    sentences = []
+    for arm, title in (("mainline", "Unmodified kernel"), ("framework", "Framework")):
+        mine = [o for o in outcomes if o["kernel"] == arm]
+        if mine:
+            sentences.append(f"{title}: {bad(mine) or 'none'} of {len(mine)} crashes "
+                             f"went wrong.")
+    return " ".join(sentences)
 
 
 def corruption_table(outcomes, lost):
@@ -273,7 +295,7 @@ set style fill solid noborder
 
 def _panel(key, outcome, count, name):
     scenario, variant, kernel = key
-    title = f"{scenario}, {variant}, {KERNEL_TITLES[kernel]}"
+    title = f"{scenario}, {variant}, {kernel_title(kernel)}"
     if outcome is None:
         why = ("has no meaning here"
                if kernel not in scenarios.ALL[scenario].arms

@@ -33,6 +33,11 @@ COMPLAINT = re.compile(r"WARNING: |BUG: |Oops: |general protection fault|Kernel 
 # The last that a kernel says: all drivers have been told to end.
 DOWN = re.compile(r"reboot: (Restarting system|Power down)")
 
+# A distribution's kernel takes so much longer to boot, and, wherever KASLR has put it,
+# must leave room for the crash kernel.
+STOCK_SECONDS = 60
+STOCK_MIB = 1024
+
 # What kdump_state.c must have run, by role.
 MIN_SELF_TESTS = {"first": 1, "crash": 9}
 
@@ -40,11 +45,12 @@ MIN_SELF_TESTS = {"first": 1, "crash": 9}
 class Run:
     """State of one run while it goes on, then the figures made of it."""
 
-    def __init__(self, scenario, kernel_name, variant, folder):
+    def __init__(self, scenario, kernel_name, variant, folder, first=""):
         self.scenario = scenario
         self.framework = kernel_name != "mainline"
         self.inherits = kernel_name == "framework"
         self.kernel_name = kernel_name
+        self.first = first          # the kernel that crashes, if it is another one
         self.variant = variant
         self.iommu = variant.iommu
         self.folder = folder
@@ -114,10 +120,10 @@ class Run:
             if self.scenario.forges_when_dead:
                 self._forge()
             return None
-        match = re.search(r"crashkernel reserved: 0x(\w+) - 0x(\w+)", line)
-        if match and not self.crash_range:
-            self.crash_range = (int(match[1], 16), int(match[2], 16))
-            return None
+        if not self.crash_range:
+            self.crash_range = crash_range(line)
+            if self.crash_range:
+                return None
         match = re.search(r"cma: Reserved (\d+) MiB.* at (0x\w+)", line)
         if match and self.boots == 1:
             start = int(match[2], 16)
@@ -600,6 +606,8 @@ class Run:
         if self.changed and not scenario.overwrites_tables:
             reasons.append(f"{self.changed} table pages of the crashed kernel changed")
         for role in ("first", "crash") if self.framework else ():
+            if role == "first" and self.first:
+                continue            # it knows nothing of the framework
             passed, _failed, skipped = self.self_tests.get(role, (0, 0, 0))
             # the tests of a normal kernel are skipped in a crash kernel and the
             # other way round
@@ -631,7 +639,8 @@ class Run:
         reasons = self.reasons()
         window = self.window and round((self.window[1] - self.window[0]) * 1e3, 2)
         values = (self.scenario.name, self.iommu, self.variant.mode,
-                  self.kernel_name, qemu_version, len(self.old_hits),
+                  label(self.kernel_name, self.first), qemu_version,
+                  len(self.old_hits),
                   self.fault_count, len(self.crash_hits), self.marker_pages,
                   self.shared_iova_pages, self.shared_ids, self.translation_off,
                   self.off_at_end, window,
@@ -662,6 +671,24 @@ class Run:
         }
 
 
+def label(kernel_name, first):
+    """What a table calls it: the kernel under test, and the one before it."""
+    return f"{kernel_name} after {first}" if first else kernel_name
+
+
+def crash_range(line):
+    """(start, end) of the reservation, if this line of the log tells it."""
+    match = re.search(r"crashkernel reserved: 0x(\w+) - 0x(\w+)", line)
+    if match:
+        return int(match[1], 16), int(match[2], 16)
+    # before Linux 6.8
+    match = re.search(r"Reserving (\d+)MB of memory at (\d+)MB for crashkernel", line)
+    if match:
+        size, start = (int(word) << 20 for word in match.groups())
+        return start, start + size
+    return None
+
+
 def without(ranges, hole):
     """Ranges (start, end) without what lies in another one."""
     return [(low, high) for start, end in ranges
@@ -673,20 +700,21 @@ def _failure(run, qemu_version, seconds, reason):
     """The result object of a run that did not get to its end."""
     result = dict.fromkeys(KEYS)
     result.update(scenario=run.scenario.name, iommu=run.iommu,
-                  mode=run.variant.mode, kernel=run.kernel_name,
+                  mode=run.variant.mode, kernel=label(run.kernel_name, run.first),
                   qemu=qemu_version, groups={}, vmcore=False,
                   seconds=round(seconds, 1), verdict="fail", reason=reason)
     return result
 
 
 def run_once(scenario, kernel_name, image, initrd, variant, qemu, accel, folder,
-             words=()):
+             words=(), first=""):
     """Returns {"result": ...} with "series", or {"lost": reason}.
 
-    words: rig.* words for both kernels, see guest/init.
+    words: rig.* words for both kernels, see guest/init. first: the name of a kernel of
+    stock.py that crashes, whose image this then is.
     """
     began = time.monotonic()
-    run = Run(scenario, kernel_name, variant, folder)
+    run = Run(scenario, kernel_name, variant, folder, first)
     qemu_version = machine.version(qemu)
     scenario.variant = variant
     iommu_devices, missing = variant.qemu_devices(qemu, scenario.iommu_properties)
@@ -708,8 +736,8 @@ def run_once(scenario, kernel_name, image, initrd, variant, qemu, accel, folder,
         f"rig.token={run.token}", "rig.crash=" + ";".join(crash_options)])
     outcome = {}
     try:
-        run.machine = machine.Machine(folder, qemu, accel, variant.iommu,
-                                      scenario.memory_mib)
+        run.machine = machine.Machine(folder, qemu, accel, variant.iommu, max(
+            scenario.memory_mib, STOCK_MIB if first else 0))
         for name in scenario.wires:
             run.wires[name] = Wire(run.token)
         run.machine.fds = [wire.qemus.fileno() for wire in run.wires.values()]
@@ -717,7 +745,8 @@ def run_once(scenario, kernel_name, image, initrd, variant, qemu, accel, folder,
             image, None if scenario.root else initrd, cmdline,
             iommu_devices + scenario.qemu_devices(run.wires, folder),
             scenario.reboots, scenario.more_events, scenario.cpu)
-        run.machine.run(command, run.on_line, scenario.timeout)
+        run.machine.run(command, run.on_line,
+                        scenario.timeout + (STOCK_SECONDS if first else 0))
         run.on_end()
         missing = [name for name in ("panic", "dead", "boot", "userspace", "end")
                    if name not in run.times]

@@ -38,6 +38,7 @@ class Scenario:
     check_blocked = False       # check runs it on the arm block
     check_control = True        # check runs its control; compare always does
     only_default = False        # in one mode of each IOMMU: it takes long
+    stock = False               # a distribution's kernel can be the one that crashes
     sharing_allowed = False     # IOVA pages used by both kernels are no failure
     # Figures of which at least one is not 0 on the unmodified kernel, in some runs
     # at least: what shows that the scenario would see a failure.
@@ -60,7 +61,7 @@ class Scenario:
     variant = None              # set when it is run
     extras = {}                 # set then: what this subcommand has for its scenarios
     findings = None             # set by judge(): more than the common figures
-    demo_runs = 1
+    compare_runs = 1
     check_runs = 1
     checks_vmcore_itself = False    # the guest does not run vmcore_check
     cpu = ""                    # more of QEMU's processor
@@ -136,18 +137,20 @@ class Sound(Scenario):
 
 class Hda(Sound):
     name = "hda"
+    stock = True
     summary = "intel-hda streams; its driver maps before it resets"
     devices = {trace.requester("00:05.0"): "hda"}
     mixed = True
     in_each_mode = True
     check_blocked = True
     control_shows = ("faults", "crash_hits")
-    demo_runs = 10
+    compare_runs = 10
     check_runs = 3
 
 
 class Driverless(Sound):
     name = "driverless"
+    stock = True
     summary = "intel-hda streams; no driver in the crash kernel"
     devices = {trace.requester("00:05.0"): None}
     # what is blocked and has no driver shows nothing but faults
@@ -167,6 +170,7 @@ class Larger(Driverless):
     """The largest, which kernels with the fix of CVE-2026-99591 always have."""
 
     name = "larger"
+    stock = False
     summary = "a device table of 2 MiB, and the crash kernel's own has another size"
     check_control = False
     script = "resized"
@@ -200,6 +204,7 @@ class Smaller(Larger):
 
 class Reboot(Scenario):
     name = "reboot"
+    stock = True
     summary = "two controllers stream, no driver; the crash kernel reboots by itself"
     devices = dict.fromkeys(map(trace.requester, ("00:05.0", "01:00.0")))
     arms = ("mainline", "framework")    # see Driverless
@@ -231,6 +236,7 @@ class Reboot(Scenario):
 
 class Msis(Scenario):
     name = "msis"
+    stock = True
     summary = "MSIs of devices without a driver that never end"
     check_runs = 0              # without a control it shows little
     devices = dict.fromkeys(map(trace.requester, (
@@ -271,6 +277,7 @@ class Msis(Scenario):
 
 class Storm(Sound):
     name = "storm"
+    stock = True
     summary = "intel-hda faults for ever, nobody stops it: the log survives"
     devices = {trace.requester("00:05.0"): None}
     arms = ("mainline", "block")        # the framework alone lets nothing fault
@@ -305,12 +312,13 @@ class Storm(Sound):
 
 class Bridge(Scenario):
     name = "bridge"
+    stock = True
     summary = "two NICs, one requester ID; only one is driven after the crash"
     devices = {trace.requester("01:00.0"): None}
     wires = ("a", "b")
     writes_markers = ("B",)
     control_shows = ("marker_pages",)
-    demo_runs = 10
+    compare_runs = 10
     check_runs = 3
 
     def why_not(self, variant, qemu):
@@ -352,6 +360,7 @@ class Bridge(Scenario):
 
 class E1000e(Scenario):
     name = "e1000e"
+    stock = True
     summary = "one NIC under load, in a group of its own"
     devices = {trace.requester("00:03.0"): "e1000e"}
     wires = ("card",)
@@ -423,6 +432,7 @@ class Quiet(Scenario):
 
 class Disk(Scenario):
     name = "disk"
+    stock = True
     summary = "the dump is written to a disk, and is what was in memory"
     devices = {trace.requester("00:1f.2"): "ahci"}
     driver_built_in = True
@@ -588,6 +598,7 @@ class Cma(Edu):
 
 class High(Hda):
     name = "high"
+    stock = False
     summary = "6 GiB, and a crash kernel that has nothing below 4 GiB"
     only_default = True
     script = "hda"
@@ -599,7 +610,7 @@ class High(Hda):
     memory_mib = 6144
     crashkernel = "320M,high crashkernel=0,low"
     timeout = 300
-    demo_runs = 1
+    compare_runs = 1
     check_runs = 0              # half a minute, and as much memory as it says
 
     @property
@@ -980,6 +991,7 @@ class Hotplug(Streams):
 
 class Removed(Streams):
     name = "removed"
+    stock = True
     summary = "removed before its driver: one function of two, a port; found again"
     check_control = False
     devices = dict.fromkeys(map(trace.requester, ("00:06.0", "00:06.1", "01:00.0"))) | {

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Kernels of Debian, as they are, in the place of the one that crashes.
+
+The framework has to be in the crash kernel only. These have none of it.
+"""
+
+import fcntl
+import lzma
+import pathlib
+import re
+import shutil
+
+from . import build, processes
+
+# By version: the ones that Debian's suites have had since the framework's base.
+VERSIONS = ("6.1", "6.12", "7.2", "7.3")
+CHECKED = "6.12"                # the one that check takes
+PREFIX = "stock-"
+
+# What the scenarios load, with all that it needs, and what the rig's own kernels have
+# built in: it is loaded at the start.
+MODULES = ("snd-hda-codec-generic", "snd-hda-intel", "e1000", "e1000e")
+BUILT_IN_ELSEWHERE = ("ahci", "sd_mod")
+
+
+def versions(words):
+    """The versions that an option --first asks for."""
+    if words == "all":
+        return list(VERSIONS)
+    found = [word.removeprefix(PREFIX) for word in words.split(",")]
+    for version in found:
+        if not re.fullmatch(r"[0-9]+[.][0-9]+", version):
+            raise build.RigError(f"{PREFIX}{version} is no kernel of Debian: say "
+                                 f"{PREFIX}{CHECKED}, or all for "
+                                 + ", ".join(PREFIX + known for known in VERSIONS))
+    return found
+
+
+class Kernel:
+    """One of them, and what the rig makes of it."""
+
+    def __init__(self, version, out):
+        self.name = PREFIX + version
+        self.version = version
+        self.out = pathlib.Path(out).resolve()
+        self.folder = self.out / self.name
+        self.image = self.folder / "vmlinuz"
+        self.initrds = {}           # by the name of the crash kernel
+
+    def fetch(self, say):
+        """Why it cannot be had; None if it is there."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        if not self.image.exists():
+            say(f"fetching Debian's Linux {self.version} into a private folder")
+        status, output = processes.run(
+            [str(build.HERE / "fetch_kernel.sh"), str(self.out), self.version], 900)
+        if status != 0:
+            lines = output.decode("utf-8", "replace").strip().splitlines()
+            return lines[-1] if lines else f"no Linux {self.version}"
+        return None
+
+    def prepare(self, crash_kernel):
+        """Make the initramfs with which it crashes into a kernel of the rig."""
+        name = crash_kernel.name
+        if name in self.initrds:
+            return
+        work = self.out / "work" / self.name
+        work.mkdir(parents=True, exist_ok=True)
+        with open(work / "lock", "w", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            with build.scratch_folder(work) as scratch:
+                root = scratch / "root"
+                build.add_guest(root, crash_kernel.helpers)
+                self._add_modules(root)
+                first = build.archive(root)
+            path = work / f"initrd-{crash_kernel.work.name}"
+            crash_kernel.write_initrd(path, first)
+        self.initrds[name] = path
+
+    def _add_modules(self, root):
+        release = (self.folder / "release").read_text().strip()
+        source = self.folder / "root/lib/modules" / release
+        target = root / "lib/modules" / release
+        needs = dict(line.split(":", 1) for line in
+                     (source / "modules.dep").read_text().splitlines())
+        places = {_name(place): place for place in needs}
+        for wanted in MODULES + BUILT_IN_ELSEWHERE:
+            place = places.get(wanted.replace("-", "_"))
+            if not place:
+                continue            # built in
+            for needed in (place, *needs[place].split()):
+                _unpack(source / needed, target / needed)
+        for name in ("modules.builtin", "modules.order"):
+            shutil.copyfile(source / name, target / name)
+        build.must(["/sbin/depmod", "-b", str(root), release],
+                   "depmod fails; install the package kmod")
+        (root / "modules").write_text("\n".join(BUILT_IN_ELSEWHERE) + "\n")
+
+
+def _name(place):
+    return place.rsplit("/", 1)[-1].split(".", 1)[0].replace("-", "_")
+
+
+def _unpack(source, target):
+    """busybox reads no compressed modules."""
+    if source.suffix == ".xz":
+        target = target.with_suffix("")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.exists():
+        opener = lzma.open if source.suffix == ".xz" else open
+        with opener(source, "rb") as packed, open(target, "wb") as module:
+            shutil.copyfileobj(packed, module)
