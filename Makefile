@@ -25,7 +25,7 @@ RIG := scripts/rig.sh
 .NOTPARALLEL:
 
 LOCKED := setup tree pull status kernel kernel-mainline kernel-dump kernels-dump kernels-off demo \
-	  compare stock check corrupt soak dumps small debian-dump check-tools mutate fuzz bench \
+	  compare stock deb check corrupt soak dumps small debian-dump check-tools mutate fuzz bench \
 	  series lint matrix bisect-check regress bases clean
 # The KUnit tests come with a script of their own.
 LOCKED += $(patsubst scripts/%.sh,%,$(wildcard scripts/kunit.sh))
@@ -85,6 +85,11 @@ corrupt: kernel kernel-mainline ## corrupt the tables of a crashed kernel: one t
 
 soak: kernel ## N=200 crash cycles by chance over all scenarios; SEED= CYCLE= to repeat
 	@$(RIG) soak --cycles $(or $(N),200) $(if $(SEED),--seed $(SEED)) $(if $(CYCLE),--cycle $(CYCLE))
+
+deb: tree-keep ## a Debian package: a small crash kernel for any production kernel
+	@scripts/setup.sh base deb
+	@scripts/kernel.sh package
+	@scripts/deb.sh
 
 # With debug information.
 kernel-dump: tree-keep

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# kernel.sh framework|mainline[-dump|-off]: configure and build one of the test kernels.
-# Those for dumps have debug information, and the options of config.dump on top of those
+# kernel.sh framework|mainline[-dump|-off]|package: configure and build one of the test
+# kernels, or the one that "make deb" puts into a package. Those for dumps have debug information, and the options of config.dump on top of those
 # in config. Those that end in -off are no crash kernels: CRASH_DUMP, which the framework
 # follows, is compiled out.
 #
@@ -18,9 +18,9 @@ set -euo pipefail
 
 name=$1
 case $name in
-framework | framework-dump | framework-off)	tree=linux ;;
+framework | framework-dump | framework-off | package)	tree=linux ;;
 mainline | mainline-dump | mainline-off)	tree=base ;;
-*)	die "kernel.sh: framework or mainline, and -dump, -off or nothing behind it?" ;;
+*)	die "kernel.sh: framework or mainline, and -dump, -off or nothing behind it, or package?" ;;
 esac
 
 self=$(realpath "$0")
@@ -34,6 +34,10 @@ case $name in
 	fragments+=("${fragments[0]}.dump")
 	;;
 *-off)	folder=.build-off ;;
+package)
+	folder=.build-package
+	fragments=("$(realpath "$(dirname "$0")")/configs/package.config")
+	;;
 esac
 build=$source/$folder
 jobs=${JOBS:-$(nproc)}
@@ -146,7 +150,7 @@ mkdir -p "$build" "$OUT/build"
 ln -sfn "../$tree/$folder" "$OUT/build/$name"
 for fragment in "${fragments[@]}"; do
 	[ -r "$fragment" ] ||
-		die "out/linux has no ${fragment#"$OUT"/linux/}: it is part of the repository and lists the options of the test kernels"
+		die "there is no ${fragment#"$OUT"/linux/}: it is part of the repository and lists the options of the $name kernel"
 done
 
 now=$(fingerprint)
