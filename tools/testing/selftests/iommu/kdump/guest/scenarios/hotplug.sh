@@ -28,16 +28,11 @@ wait_until_gone() {
 	done
 }
 
-# A device can be seen before it has got its place in the address space.
+# A device can be seen before it has got its place in the address space, and before a
+# driver may have it. All of that goes on under one lock, which a scan takes as well.
 wait_until_usable() {
-	wait_for "/sys/bus/pci/devices/$1/resource"
-	tries=100
-	while read -r start _ < "/sys/bus/pci/devices/$1/resource" &&
-	      [ $((start)) -eq 0 ]; do
-		tries=$((tries - 1))
-		[ $tries -gt 0 ] || give_up "$1 has no resources"
-		sleep 0.1
-	done
+	wait_for "/sys/bus/pci/devices/$1"
+	echo 1 > /sys/bus/pci/rescan
 }
 
 crash() {
