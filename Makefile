@@ -20,11 +20,12 @@ rig_options = $(if $(RUNS),--runs $(RUNS)) $(if $(ALL),--all) $(if $(IOMMU),--io
 export PYTHONDONTWRITEBYTECODE := 1
 
 RIG := scripts/rig.sh
+KDUMP := tools/testing/selftests/iommu/kdump
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
-LOCKED := setup tree pull status kernel kernel-mainline kernel-dump kernels-dump kernels-off demo \
+LOCKED := setup tree pull status kernel kernel-mainline kernel-dump kernels-dump kernel-debian debian-config kernels-off demo \
 	  compare stock deb check corrupt soak dumps small debian-dump check-tools mutate fuzz bench \
 	  series lint matrix bisect-check regress bases clean
 # The KUnit tests come with a script of their own.
@@ -105,9 +106,18 @@ dumps: kernels-dump ## kexec, makedumpfile and crash: to disks and through the n
 small: kernel kernel-mainline ## small crash kernels: how much mapped memory each carries
 	@$(RIG) small
 
-debian-dump: kernel-dump ## an installed Debian crashes, saves its dump, and boots again
+debian-dump: kernel-dump deb ## installed Debians crash, save their dumps, and boot again
 	@scripts/setup.sh base dumps
-	@$(RIG) debian
+	@$(RIG) debian --package $(OUT)/linux-image-*-kdump_*.deb
+
+# Debian's own configuration with the drivers that the scenarios load.
+kernel-debian: tree-keep
+	@$(KDUMP)/fetch_kernel.sh $(OUT) $(KERNEL) >/dev/null
+	@scripts/kernel.sh framework-debian
+
+debian-config: kernel-debian ## Debian's own configuration as crash kernel, on both IOMMUs (a long build)
+	@$(KDUMP)/kdump_rig.py demo --framework $(OUT)/build/framework-debian --out $(OUT) \
+		--first stock-$(KERNEL) --only hda,e1000e,disk $(rig_options)
 
 check-tools: setup ## test the repository's own tools (seconds)
 	@scripts/test-tree.py

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # kernel.sh framework|mainline[-dump|-off]|package: configure and build one of the test
-# kernels, or the one that "make deb" puts into a package. Those for dumps have debug information, and the options of config.dump on top of those
+# kernels, or the one that "make deb" puts into a package; framework-debian has Debian's
+# own configuration, with the modules that the rig loads and no others. Those for dumps have debug information, and the options of config.dump on top of those
 # in config. Those that end in -off are no crash kernels: CRASH_DUMP, which the framework
 # follows, is compiled out.
 #
@@ -18,7 +19,7 @@ set -euo pipefail
 
 name=$1
 case $name in
-framework | framework-dump | framework-off | package)	tree=linux ;;
+framework | framework-dump | framework-off | framework-debian | package)	tree=linux ;;
 mainline | mainline-dump | mainline-off)	tree=base ;;
 *)	die "kernel.sh: framework or mainline, and -dump, -off or nothing behind it, or package?" ;;
 esac
@@ -34,6 +35,10 @@ case $name in
 	fragments+=("${fragments[0]}.dump")
 	;;
 *-off)	folder=.build-off ;;
+*-debian)
+	folder=.build-debian
+	fragments=("$(realpath "$(dirname "$0")")/configs/debian.config")
+	;;
 package)
 	folder=.build-package
 	fragments=("$(realpath "$(dirname "$0")")/configs/package.config")
@@ -51,6 +56,8 @@ if command -v ccache >/dev/null; then
 else
 	make+=("CC=$cc")
 fi
+
+series=${KERNEL:-}
 
 # Nothing that was said to the make above is meant for the kernel's.
 unset MAKEFLAGS MFLAGS MAKELEVEL JOBS CC KERNEL SUITE LINUX LINUX_TARBALL FORCE PATCH FILES
@@ -100,8 +107,18 @@ configure()
 
 	options=$(wanted_options)
 	cp "$build/.config" "$build/.config.before" 2>/dev/null || true
-	"${make[@]}" tinyconfig >"$log" 2>&1 || die "make tinyconfig failed: $(tail -n 1 "$log") (log: $log)"
-	echo "$options" >>"$build/.config"
+	if [ $folder = .build-debian ]; then
+		cp "$OUT/stock-$series/config" "$build/.config"
+		echo "$options" >>"$build/.config"
+		sed -n 's/^# LSMOD //p' "${fragments[@]}" >"$build/.lsmod"
+		# it asks about what is new, and the first answer is the default
+		yes '' | "${make[@]}" LSMOD=.lsmod localmodconfig >"$log" 2>&1 ||
+			die "make localmodconfig failed: $(tail -n 1 "$log") (log: $log)"
+	else
+		"${make[@]}" tinyconfig >"$log" 2>&1 ||
+			die "make tinyconfig failed: $(tail -n 1 "$log") (log: $log)"
+		echo "$options" >>"$build/.config"
+	fi
 	"${make[@]}" olddefconfig >>"$log" 2>&1 || die "make olddefconfig failed: $(tail -n 1 "$log") (log: $log)"
 	for option in $options; do
 		symbol=${option%%=*}

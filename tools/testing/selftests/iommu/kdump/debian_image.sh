@@ -1,15 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# debian_image.sh DIR BUILD PROGRAMS IMAGE: a disk with a Debian that has kdump-tools
+# debian_image.sh DIR SUITE PROGRAMS IMAGE [BUILD]: a disk with a Debian that has kdump-tools
 # installed as anybody installs it, the kernel of BUILD, and, below /rig, what is in
-# the folder PROGRAMS. The system is made once, in DIR/debian, from the mirror that the
-# machine uses. No loop device and no mount is needed, but root is.
+# the folder PROGRAMS. Without BUILD the kernel is Debian's own, and IMAGE.vmlinuz,
+# IMAGE.initrd and IMAGE.release are what a boot loader would start. The system is made
+# once, in DIR/debian-SUITE, from the mirror that the machine uses. No loop device and no
+# mount is needed, but root is.
 # Exit status 4: cannot be had here.
 set -euo pipefail
 
 WHAT="a Debian root file system"
-SUITE=trixie
 PACKAGES=systemd-sysv,udev,kmod,procps,kexec-tools,makedumpfile,kdump-tools
 IMAGE_MIB=1536
 NEED_MIB=3000
@@ -18,11 +19,21 @@ here=$(dirname "$(realpath "$0")")
 # shellcheck source=tools/testing/selftests/iommu/kdump/fetch_debian.sh
 . "$here/fetch_debian.sh"
 
-[ $# = 4 ] || { echo "usage: debian_image.sh DIR BUILD PROGRAMS IMAGE" >&2; exit 2; }
+case $# in
+4 | 5) ;;
+*)	echo "usage: debian_image.sh DIR SUITE PROGRAMS IMAGE [BUILD]" >&2; exit 2 ;;
+esac
 PATH=$PATH:/usr/sbin:/sbin
-mkdir -p "$1/debian"
-dir=$(realpath "$1")/debian
-build=$(realpath "$2")
+SUITE=$2
+build=${5:+$(realpath "$5")}
+if [ -z "$build" ]; then
+	PACKAGES+=,linux-image-amd64,initramfs-tools,zstd
+	IMAGE_MIB=2560
+	NEED_MIB=6000
+fi
+place=$1/debian-$SUITE${build:+-own}
+mkdir -p "$place"
+dir=$(realpath "$place")
 programs=$(realpath "$3")
 image=$4
 root=$dir/root
@@ -48,7 +59,7 @@ make_root()
 	for mirror in $(mirrors); do
 		rm -rf "$root"
 		DEBIAN_FRONTEND=noninteractive debootstrap --variant=minbase \
-			"--include=$PACKAGES" $SUITE "$root" "$mirror" >"$log" 2>&1 || continue
+			"--include=$PACKAGES" "$SUITE" "$root" "$mirror" >"$log" 2>&1 || continue
 		done=1
 		break
 	done
@@ -59,7 +70,8 @@ make_root()
 	ln -sf /dev/null "$root/etc/systemd/system/console-getty.service"
 	echo "/dev/root / ext4 defaults 0 0" >"$root/etc/fstab"
 	# Drivers for the root file system are built in: there is no initramfs to load.
-	sed -i 's/^KDUMP_INITRD=.*/KDUMP_INITRD=/' "$root/etc/default/kdump-tools"
+	[ -z "$build" ] ||
+		sed -i 's/^KDUMP_INITRD=.*/KDUMP_INITRD=/' "$root/etc/default/kdump-tools"
 	mkdir -p "$root/etc/systemd/system/kdump-tools-dump.service.d" \
 		"$root/etc/systemd/system/multi-user.target.wants"
 	cp "$here/guest/debian/rig.service" "$root/etc/systemd/system/"
@@ -68,7 +80,7 @@ make_root()
 		"$root/etc/systemd/system/kdump-tools-dump.service.d/rig.conf"
 }
 
-made_from=$({ echo $SUITE $PACKAGES
+made_from=$({ echo "$SUITE $PACKAGES"
 	      cat "$here/debian_image.sh" "$here"/guest/debian/*; } | sha256sum)
 if [ "$made_from" != "$(cat "$dir/made-from" 2>/dev/null)" ]; then
 	rm -f "$dir/made-from"
@@ -76,18 +88,35 @@ if [ "$made_from" != "$(cat "$dir/made-from" 2>/dev/null)" ]; then
 	echo "$made_from" >"$dir/made-from"
 fi
 
-release=$(cat "$build/include/config/kernel.release")
-modules=$root/lib/modules/$release
+put_kernel()
+{
+	local modules
+
+	release=$(cat "$build/include/config/kernel.release")
+	modules=$root/lib/modules/$release
+	rm -rf "${root:?}/lib/modules" "${root:?}/boot"
+	mkdir -p "$root/boot" "$modules"
+	cp "$build/arch/x86/boot/bzImage" "$root/boot/vmlinuz-$release"
+	cp "$build/.config" "$root/boot/config-$release"
+	find "$build" -name '*.ko' -printf '%P\n' | while read -r module; do
+		objcopy --strip-debug "$build/$module" "$modules/${module##*/}"
+	done
+	cp "$build/modules.builtin" "$build/modules.builtin.modinfo" \
+		"$build/modules.order" "$modules/"
+	depmod -b "$root" "$release"
+}
+
+if [ -n "$build" ]; then
+	put_kernel
+else
+	release=$(basename "$root"/boot/vmlinuz-* | sed 's/^vmlinuz-//')
+	cp "$root/boot/vmlinuz-$release" "$image.vmlinuz"
+	cp "$root/boot/initrd.img-$release" "$image.initrd"
+	echo "$release" >"$image.release"
+fi
 echo "writing a disk with Debian $SUITE and Linux $release"
-rm -rf "${root:?}/rig" "${root:?}/lib/modules" "${root:?}/boot"
-mkdir -p "$root/boot" "$modules" "$root/rig"
-cp "$build/arch/x86/boot/bzImage" "$root/boot/vmlinuz-$release"
-cp "$build/.config" "$root/boot/config-$release"
-find "$build" -name '*.ko' -printf '%P\n' | while read -r module; do
-	objcopy --strip-debug "$build/$module" "$modules/${module##*/}"
-done
-cp "$build/modules.builtin" "$build/modules.builtin.modinfo" "$build/modules.order" "$modules/"
-depmod -b "$root" "$release"
+rm -rf "${root:?}/rig"
+mkdir -p "$root/rig"
 cp -r "$programs/." "$root/rig/"
 cp "$here/guest/lib.sh" "$here/guest/debian/rig.sh" "$root/rig/"
 rm -f "$image"

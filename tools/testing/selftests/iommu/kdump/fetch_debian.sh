@@ -14,6 +14,7 @@
 #   choose			instead of PACKAGE...: reads the names of all packages and
 #				writes those that are wanted, from any of the suites and
 #				without what they depend on
+#   unpack PACKAGE ROOT		instead of all that is in it
 #
 # and calls fetch_into DIR PACKAGE... What is there already and works is kept. Exit status 4:
 # cannot be had here.
@@ -54,6 +55,11 @@ private_apt()
 		-o "APT::Sandbox::User=$(id -un)" "$@"
 }
 
+unpack()
+{
+	dpkg-deb -x "$1" "$2"
+}
+
 # download MIRROR [PACKAGE...]
 download()
 {
@@ -84,9 +90,9 @@ download()
 # fetch_into DIR [PACKAGE...]
 fetch_into()
 {
-	local dir new log free found mirror why package suites=${SUITES##* }
+	local dir new log free found mirror why package from=${SUITES##* }
 
-	[ $# -gt 1 ] || suites="one of $SUITES"
+	[ $# -gt 1 ] || from="one of $SUITES"
 	mkdir -p "$1"
 	dir=$(realpath "$1")
 	shift
@@ -114,7 +120,7 @@ fetch_into()
 
 	: >"$log"
 	echo "fetching $WHAT from the machine's Debian mirror," \
-		"$suites (about $DOWNLOAD_MIB MiB)"
+		"$from (about $DOWNLOAD_MIB MiB)"
 	found=
 	for mirror in $(mirrors); do
 		download "$mirror" "$@" >>"$log" 2>&1 || continue
@@ -130,7 +136,7 @@ fetch_into()
 
 	echo "unpacking $WHAT"
 	for package in "$new"/apt/cache/archives/*.deb; do
-		dpkg-deb -x "$package" "$new/root" >>"$log" 2>&1 ||
+		unpack "$package" "$new/root" >>"$log" 2>&1 ||
 			unavailable "${package##*/} does not unpack (log: $log)"
 	done
 	rm -rf "$new/apt"

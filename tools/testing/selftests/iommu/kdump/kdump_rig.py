@@ -876,25 +876,58 @@ def check_dump_controls(session, checks, controls):
 
 def installed_debian(session):
     """An installed Debian crashes, saves its dump, and boots again."""
+    options = session.options
     tools = session.dump_tools()
     checks = Checks()
     kernel = session.need_kernel("framework", tools)
-    image, why = debian.make_image(kernel, session.out, session.say)
-    if why:
-        checks.skip("dump-debian", why)
-        return checks.end() or KSFT_SKIP
-    session.extras["framework"]["image"] = str(image)
     session.choose_accel()
-    for variant in chosen_variants(session.options, None):
-        session.say(f"dump-debian, {variant}: three boots, which takes minutes")
-        (outcome,) = session.execute([Plan("dump-debian", variant, "framework",
-                                           session.options.qemu)])
-        checks.report(outcome["result"]["verdict"] == "pass",
-                      f"dump-debian, {variant}", outcome["result"]["reason"])
+    only = options.only.split(",") if options.only else list(debian.ALL)
+    plans = []
+    if "dump-debian" in only:
+        plans += own_debian(session, checks, kernel)
+    if "dump-package" in only and options.package:
+        for suite in options.suite.split(","):
+            plans += packaged_debian(session, checks, kernel, suite)
+    session.say(f"{len(plans)} machines, three boots each, which takes minutes")
+    for outcome in session.execute(plans):
+        checks.report(outcome["result"]["verdict"] == "pass", outcome["plan"].title,
+                      outcome["result"]["reason"])
     table = dumps.table(session.outcomes)
     print(table)
     write_whole(session.out / "debian.txt", table + "\n")
     return checks.end()
+
+
+def own_debian(session, checks, kernel):
+    """Plans for machines with our kernel, as production and as crash kernel."""
+    image, why = debian.make_image(kernel, session.out, session.say)
+    if why:
+        checks.skip("dump-debian", why)
+        return []
+    return [Plan("dump-debian", variant, "framework", session.options.qemu,
+                 settings=(("image", str(image)),))
+            for variant in chosen_variants(session.options, None)]
+
+
+def packaged_debian(session, checks, kernel, suite):
+    """Plans for machines with Debian's kernel, in which the package is installed."""
+    package = session.options.package
+    crashkernel = session.options.crashkernel or debian.crashkernel_of(package)
+    image, why = debian.make_image(kernel, session.out, session.say, suite, package)
+    vmlinux = None
+    if not why:
+        installed = debian.Installed(suite, image)
+        session.say(f"debug information of Linux {installed.release}, for crash")
+        vmlinux, why = debian.fetch_vmlinux(session.out, installed.release)
+    if why:
+        checks.skip(f"dump-package, {suite}", why)
+        return []
+    session.stock[installed.name] = installed
+    settings = (("image", str(image)), ("vmlinux", str(vmlinux)),
+                ("crashkernel", crashkernel))
+    return [Plan("dump-package", variant, "framework", session.options.qemu,
+                 settings=settings, first=installed.name)
+            for variant in chosen_variants(session.options, None)]
 
 
 def small_kernels(session):
@@ -1130,6 +1163,15 @@ def arguments():
         if command.get_default("function") is demo:
             command.add_argument("--all", action="store_true",
                                  help="all scenarios, not those that show the point")
+        if command.prog.endswith("debian"):
+            command.add_argument("--package", metavar="DEB",
+                                 help="a package of a crash kernel (make deb), to be "
+                                      "installed in machines with Debian's own kernel")
+            command.add_argument("--suite", metavar="SUITE[,SUITE...]",
+                                 default=",".join(debian.SUITES),
+                                 help="of these machines (default: %(default)s)")
+            command.add_argument("--crashkernel", metavar="SIZE",
+                                 help="reserve this much there, not what the package says")
         if command.prog.endswith("dumps"):
             command.add_argument("--short", action="store_true",
                                  help="one dump for each IOMMU, without the controls")

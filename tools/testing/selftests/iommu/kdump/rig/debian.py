@@ -3,9 +3,13 @@
 
 Nothing here loads the crash kernel, saves the dump or reboots: kdump-tools of Debian
 does, as it is configured when it is installed. The guest's half is guest/debian.
+
+Either the kernel is ours, as production and as crash kernel; or it is Debian's, and a
+package that is installed in the machine has the crash kernel.
 """
 
 import os
+import pathlib
 import re
 import shutil
 
@@ -79,11 +83,73 @@ class DumpDebian(Dump):
         (folder / "disk").unlink(missing_ok=True)
 
 
-ALL = {DumpDebian.name: DumpDebian}
+class DumpPackage(DumpDebian):
+    name = "dump-package"
+    summary = "Debian with its own kernel and our package: saved, rebooted, removed"
+    # the crash kernel has no driver for sound
+    devices = {SOUND: None, TARGET: "virtio"}
+    arms = ("framework",)
+    root = None                 # Debian's initramfs finds it
+    memory_mib = 1024
+    timeout = 2400
+
+    @property
+    def crashkernel(self):
+        return self.extras["crashkernel"]
+
+    @property
+    def first_options(self):
+        return ("root=/dev/vda", "rw", "rootfstype=ext4")
+
+    def judge(self, run):
+        reasons = super().judge(run)
+        said = " ".join(line for _when, line in run.machine.console if "rig[" in line)
+        for word in ("installed", "removed"):
+            if f": {word}" not in said:
+                reasons.append(f"the package has not been {word}")
+        return reasons
 
 
-def make_image(kernel, out, say):
-    """A disk with Debian and this kernel; (path, None), or (None, why not)."""
+ALL = {cls.name: cls for cls in (DumpDebian, DumpPackage)}
+SUITES = ("bookworm", "trixie")
+
+
+class Installed:
+    """A machine with Debian's own kernel, as the one that crashes (see stock.Kernel)."""
+
+    def __init__(self, suite, image):
+        self.image = pathlib.Path(f"{image}.vmlinuz")
+        self.release = pathlib.Path(f"{image}.release").read_text().strip()
+        self.name = f"stock-{suite}-" + ".".join(self.release.split(".")[:2])
+        self.initrds = {"framework": pathlib.Path(f"{image}.initrd")}
+
+
+def crashkernel_of(package):
+    """What the package reserves."""
+    status, output = processes.run(
+        ["sh", "-c", 'dpkg-deb --fsys-tarfile "$0" | tar -xO ./usr/lib/linux-kdump/grub.cfg',
+         str(package)], 120)
+    match = re.search(rb'crashkernel=(\S+?)"', output)
+    if status != 0 or not match:
+        raise build.RigError(f"{package} is no package of a crash kernel: make deb")
+    return match[1].decode()
+
+
+def fetch_vmlinux(out, release):
+    """Debug information of Debian's kernel: (path, None), or (None, why not)."""
+    status, output = processes.run(
+        [str(build.HERE / "fetch_vmlinux.sh"), str(out), release], 1800)
+    lines = output.decode("utf-8", "replace").strip().splitlines()
+    if status != 0:
+        return None, lines[-1] if lines else "no debug information"
+    return out / f"vmlinux-{release}" / "vmlinux", None
+
+
+def make_image(kernel, out, say, suite="trixie", package=None):
+    """A disk with Debian and this kernel; (path, None), or (None, why not).
+
+    package: of a crash kernel, to be installed there; the kernel is then Debian's own.
+    """
     programs = kernel.work / "programs"
     shutil.rmtree(programs, ignore_errors=True)
     (programs / "bin").mkdir(parents=True)
@@ -91,11 +157,13 @@ def make_image(kernel, out, say):
     shutil.copy(busybox, programs / "bin/busybox")
     for helper in (*build.HELPERS, "kdump_state"):
         shutil.copy(kernel.work / "helpers" / helper, programs / "bin")
-    image = kernel.work / "debian.img"
-    say(f"{kernel.name}: a disk with Debian and kdump-tools (minutes, the first time)")
+    if package:
+        shutil.copy(package, programs)
+    image = kernel.work / f"debian-{suite}{'' if package else '-own'}.img"
+    say(f"a disk with Debian {suite} and kdump-tools (minutes, the first time)")
     status, output = processes.run(
-        [str(build.HERE / "debian_image.sh"), str(out), str(kernel.build),
-         str(programs), str(image)], 1800)
+        [str(build.HERE / "debian_image.sh"), str(out), suite, str(programs), str(image)]
+        + ([] if package else [str(kernel.build)]), 1800)
     lines = output.decode("utf-8", "replace").strip().splitlines()
     if status != 0:
         return None, lines[-1] if lines else "no Debian disk"

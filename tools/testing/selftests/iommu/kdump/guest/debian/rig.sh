@@ -3,6 +3,7 @@
 # In an installed Debian: its own services load the crash kernel, save the dump and
 # reboot. Here a sound stream is started and the kernel crashed; before the dump is
 # saved, the host is told what the crash kernel sees; after the reboot, what is there.
+# If there is a package with a crash kernel, it is installed before and removed after.
 
 sound=0000:00:05.0
 export PATH="/rig/bin:$PATH"
@@ -18,9 +19,42 @@ fi
 echo 8 > /proc/sys/kernel/printk
 say "userspace"
 
+package=$(echo /rig/linux-image-*.deb)
+
+# What a package that is removed has to leave as it was.
+write_inventory() {
+	find /etc /boot ! -type d -print0 | sort -z | xargs -0 sha256sum > "$1" 2>/dev/null
+}
+
+install_package() {
+	write_inventory /rig/before
+	say "installing ${package##*/}"
+	dpkg -i "$package" > /rig/dpkg.log 2>&1 || say "error: dpkg: $(tail -n 1 /rig/dpkg.log)"
+	while read -r line; do
+		say "dpkg: $line"
+	done < /rig/dpkg.log
+	kdump-config show | grep -q /usr/lib/linux-kdump/vmlinuz ||
+		give_up "kdump-tools has not taken the kernel of the package"
+	say "installed"
+}
+
+remove_package() {
+	dpkg -P "$(dpkg-deb -f "$package" Package)" > /rig/dpkg.log 2>&1 ||
+		say "error: dpkg: $(tail -n 1 /rig/dpkg.log)"
+	write_inventory /rig/after
+	diff /rig/before /rig/after > /rig/difference && [ ! -e /usr/lib/linux-kdump ] &&
+		[ ! -e /var/lib/linux-kdump ]
+	left=$?
+	[ $left = 0 ] || say "error: the package leaves behind: $(head -n 3 /rig/difference)"
+	kdump-config show | grep -q linux-kdump &&
+		say "error: kdump-tools still has the kernel of the package"
+	say "removed"
+}
+
 case $role in
 first)
 	self_test
+	[ ! -e "$package" ] || install_package
 	capture_from $sound
 	tries=600
 	until [ "$(cat /sys/kernel/kexec_crash_loaded)" = 1 ]; do
@@ -34,6 +68,7 @@ first)
 	;;
 crash)
 	self_test
+	say_memory crash
 	say_groups
 	ask_host scan
 	;;
@@ -41,6 +76,7 @@ again)
 	for file in /var/crash/2*/*; do
 		say "found $file $(stat -c %s "$file")"
 	done
+	[ ! -e "$package" ] || remove_package
 	sync
 	say "power-off"
 	poweroff -f
