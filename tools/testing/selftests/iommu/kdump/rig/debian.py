@@ -86,9 +86,8 @@ class DumpDebian(Dump):
 class DumpPackage(DumpDebian):
     name = "dump-package"
     summary = "Debian with its own kernel and our package: saved, rebooted, removed"
-    # the crash kernel has no driver for sound
+    # the crash kernel of the package has no driver for sound
     devices = {SOUND: None, TARGET: "virtio"}
-    arms = ("framework",)
     root = None                 # Debian's initramfs finds it
     memory_mib = 1024
     timeout = 2400
@@ -103,6 +102,11 @@ class DumpPackage(DumpDebian):
 
     def judge(self, run):
         reasons = super().judge(run)
+        for found in self.findings:
+            found["memory"] = run.memory.get("crash")
+            found["crashkernel"] = self.crashkernel
+        if not run.framework:
+            return reasons
         said = " ".join(line for _when, line in run.machine.console if "rig[" in line)
         for word in ("installed", "removed"):
             if f": {word}" not in said:
@@ -112,6 +116,8 @@ class DumpPackage(DumpDebian):
 
 ALL = {cls.name: cls for cls in (DumpDebian, DumpPackage)}
 SUITES = ("bookworm", "trixie")
+# What Debian's own kernel needs there as crash kernel, for the control.
+STOCK_CRASHKERNEL = "512M"
 
 
 class Installed:
@@ -122,6 +128,7 @@ class Installed:
         self.release = pathlib.Path(f"{image}.release").read_text().strip()
         self.name = f"stock-{suite}-" + ".".join(self.release.split(".")[:2])
         self.initrds = {"framework": pathlib.Path(f"{image}.initrd")}
+        self.disk = image
 
 
 def crashkernel_of(package):
@@ -145,10 +152,10 @@ def fetch_vmlinux(out, release):
     return out / f"vmlinux-{release}" / "vmlinux", None
 
 
-def make_image(kernel, out, say, suite="trixie", package=None):
+def make_image(kernel, out, say, suite="trixie", own=True, package=None):
     """A disk with Debian and this kernel; (path, None), or (None, why not).
 
-    package: of a crash kernel, to be installed there; the kernel is then Debian's own.
+    own: if not, the kernel is Debian's. package: of a crash kernel, to be installed there.
     """
     programs = kernel.work / "programs"
     shutil.rmtree(programs, ignore_errors=True)
@@ -159,11 +166,12 @@ def make_image(kernel, out, say, suite="trixie", package=None):
         shutil.copy(kernel.work / "helpers" / helper, programs / "bin")
     if package:
         shutil.copy(package, programs)
-    image = kernel.work / f"debian-{suite}{'' if package else '-own'}.img"
+    kind = "own" if own else "package" if package else "stock"
+    image = kernel.work / f"debian-{suite}-{kind}.img"
     say(f"a disk with Debian {suite} and kdump-tools (minutes, the first time)")
     status, output = processes.run(
         [str(build.HERE / "debian_image.sh"), str(out), suite, str(programs), str(image)]
-        + ([] if package else [str(kernel.build)]), 1800)
+        + ([str(kernel.build)] if own else []), 1800)
     lines = output.decode("utf-8", "replace").strip().splitlines()
     if status != 0:
         return None, lines[-1] if lines else "no Debian disk"

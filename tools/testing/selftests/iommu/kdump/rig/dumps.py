@@ -389,20 +389,22 @@ SHORT = {"vtd": "dump-nvme", "amdvi": "dump-virtio"}
 def table(outcomes):
     """One row for each dump."""
     rows = [["dump", "IOMMU", "kernel", "loaded", "format", "bytes", "seconds",
-             "opened by", "panic", "tasks", "tables equal", "old hits", "faults",
-             "crash hits", "verdict"]]
+             "opened by", "panic", "tasks", "tables equal", "reserved", "MiB in all",
+             "MiB free", "old hits", "faults", "crash hits", "verdict"]]
     for outcome in outcomes:
         result = outcome["result"]
         for found in outcome.get("findings") or [{}]:
             equal, all_of_them = found.get("tables", (0, 0))
+            memory = found.get("memory") or (0, 0)
             rows.append([
                 outcome["scenario"].removeprefix("dump-"),
-                f"{result['iommu']}/{result['mode']}", outcome["kernel"],
+                f"{result['iommu']}/{result['mode']}", result["kernel"],
                 {"-s": "file", "-c": "load"}.get(found.get("load"), "-"),
                 found.get("format", "-"), str(found.get("bytes") or "-"),
                 str(found.get("seconds") or "-"), found.get("by", "-"),
                 "yes" if found.get("panic") else "no", str(found.get("tasks", 0)),
-                f"{equal} of {all_of_them}", str(result["old_hits"]),
+                f"{equal} of {all_of_them}", found.get("crashkernel", "-"),
+                *(str(kib >> 10 or "-") for kib in memory), str(result["old_hits"]),
                 str(result["faults"]), str(result["crash_hits"]),
                 result["verdict"]])
     return report.plain_table(rows, left=5)

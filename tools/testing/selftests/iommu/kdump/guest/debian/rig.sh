@@ -54,7 +54,9 @@ remove_package() {
 case $role in
 first)
 	self_test
-	[ ! -e "$package" ] || install_package
+	if [ -e "$package" ]; then
+		install_package
+	fi
 	capture_from $sound
 	tries=600
 	until [ "$(cat /sys/kernel/kexec_crash_loaded)" = 1 ]; do
