@@ -551,7 +551,8 @@ def check(session):
     def runs_of(scenario, variant):
         if variant.is_default:
             return runs or scenario.check_runs
-        return runs or int(scenario.in_each_mode)
+        return runs or int(scenario.in_each_mode or
+                           variant.mode in scenario.check_modes)
 
     plans, skipped = plans_for(session, ["framework"], chosen, runs_of)
     plans += plans_for(session, ["block"], [v for v in chosen if v.is_default],

@@ -35,6 +35,7 @@ class Scenario:
     arms = ARMS                 # those it has a meaning on
     mixed = False               # run it where the two kernels' modes differ, too
     in_each_mode = False        # check runs it in every mode, not the default only
+    check_modes = ()            # in these as well
     check_blocked = False       # check runs it on the arm block
     check_control = True        # check runs its control; compare always does
     only_default = False        # in one mode of each IOMMU: it takes long
@@ -815,6 +816,8 @@ class Ats(Scenario):
     control_shows = ("shared_iova_pages",)
     arms = ("mainline", "framework")
     mixed = True
+    # there the new entry is set before ATS is
+    check_modes = ("scalable-pt>scalable",)
 
     def why_not(self, variant, qemu):
         if variant.iommu == "amdvi":
