@@ -145,6 +145,16 @@ capture_from() {
 	done
 }
 
+# The codec of the controller at 00:05.0 both ways.
+stream_both_ways() {
+	load_sound
+	wait_for /dev/snd/pcmC0D0c
+	wait_for /dev/snd/pcmC0D0p
+	pcm_stream capture /dev/snd/pcmC0D0c > /dev/kmsg &
+	pcm_stream playback /dev/snd/pcmC0D0p > /dev/kmsg &
+	sleep 0.5
+}
+
 # The low byte of the command register, without the bit.
 clear_bus_master() {
 	config=/sys/bus/pci/devices/$1/config
@@ -234,4 +244,19 @@ panic_now() {
 	ask_host panic
 	echo c > /proc/sysrq-trigger
 	sleep 60
+}
+
+# crash_now [WORD...]: for the crash kernel's command line
+crash_now() {
+	load_crash_kernel "$@"
+	sleep 0.3
+	panic_now
+}
+
+# stream_and_crash CONTROLLER...: while sound streams from each of them
+stream_and_crash() {
+	load_sound
+	capture_from "$@"
+	sleep 0.5
+	crash_now
 }

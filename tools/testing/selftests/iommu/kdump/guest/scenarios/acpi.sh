@@ -4,12 +4,7 @@
 # with interrupts as well.
 
 first() {
-	load_sound
-	capture_from 0000:00:05.0
-	sleep 0.5
-	load_crash_kernel
-	sleep 0.3
-	panic_now
+	stream_and_crash 0000:00:05.0
 }
 
 crash() {

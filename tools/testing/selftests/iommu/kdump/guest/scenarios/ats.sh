@@ -9,9 +9,7 @@ first() {
 	up
 	ask_host flood-old
 	sleep 1.5
-	load_crash_kernel "rig.token=$token"
-	sleep 0.3
-	panic_now
+	crash_now "rig.token=$token"
 }
 
 interface() {

@@ -16,9 +16,7 @@ first() {
 	interface_up $card_a
 	ask_host flood-b
 	sleep 1
-	load_crash_kernel "rig.token=$token"
-	sleep 0.3
-	panic_now
+	crash_now "rig.token=$token"
 }
 
 crash() {

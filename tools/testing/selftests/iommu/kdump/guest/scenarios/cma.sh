@@ -17,9 +17,7 @@ first() {
 		give_up "there is no page of CMA memory to be had"
 	old=$(sed -n 's/ .* lent$//p' $control/mappings)
 	echo "$old 1024" > $control/write
-	load_crash_kernel "rig.old=$old"
-	sleep 0.3
-	panic_now
+	crash_now "rig.old=$old"
 }
 
 crash() {

@@ -17,9 +17,7 @@ first() {
 		[ -e "/sys/bus/pci/devices/$device" ] && capture_from "$device"
 	done
 	sleep 0.3
-	load_crash_kernel
-	sleep 0.3
-	panic_now
+	crash_now
 }
 
 crash() {

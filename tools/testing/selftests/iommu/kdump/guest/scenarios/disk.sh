@@ -20,9 +20,7 @@ first() {
 		dd if=$disk of=/dev/null bs=64k 2>/dev/null
 	done &
 	sleep 0.5
-	load_crash_kernel
-	sleep 0.3
-	panic_now
+	crash_now
 }
 
 crash() {

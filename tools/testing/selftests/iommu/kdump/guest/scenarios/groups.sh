@@ -23,9 +23,7 @@ first() {
 	capture_from $late $driven $driverless $unbound $failing
 	present $alias_a && capture_from $alias_a $alias_b
 	sleep 0.5
-	load_crash_kernel
-	sleep 0.3
-	panic_now
+	crash_now
 }
 
 crash() {

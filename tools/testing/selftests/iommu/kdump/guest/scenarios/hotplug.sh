@@ -11,12 +11,7 @@ rescanned=0000:00:05.0
 bystander=0000:00:06.0
 
 first() {
-	load_sound
-	capture_from $unplugged $reset_before $reset_during $rescanned $bystander
-	sleep 0.5
-	load_crash_kernel
-	sleep 0.3
-	panic_now
+	stream_and_crash $unplugged $reset_before $reset_during $rescanned $bystander
 }
 
 wait_until_gone() {

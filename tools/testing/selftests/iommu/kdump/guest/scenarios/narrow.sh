@@ -9,9 +9,7 @@ control=/sys/kernel/debug/edu_dma/$device
 first() {
 	load_module edu_dma size=65536 count=4 mask_bits=29
 	wait_for $control
-	load_crash_kernel
-	sleep 0.3
-	panic_now
+	crash_now
 }
 
 crash() {

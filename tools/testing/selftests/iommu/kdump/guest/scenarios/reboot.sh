@@ -6,12 +6,7 @@ near=0000:00:05.0
 behind_port=0000:01:00.0
 
 first() {
-	load_sound
-	capture_from $near $behind_port
-	sleep 0.5
-	load_crash_kernel
-	sleep 0.3
-	panic_now
+	stream_and_crash $near $behind_port
 }
 
 crash() {

@@ -10,9 +10,7 @@ first() {
 	wait_for $control
 	read -r iova length < $control/mappings
 	echo "$iova 1024" > $control/write
-	load_crash_kernel "rig.old=$iova"
-	sleep 0.3
-	panic_now
+	crash_now "rig.old=$iova"
 }
 
 crash() {

@@ -11,12 +11,7 @@ behind_port=0000:01:00.0
 carried=0000:00:05.0
 
 first() {
-	load_sound
-	capture_from $removed $sibling $behind_port $carried
-	sleep 0.5
-	load_crash_kernel
-	sleep 0.3
-	panic_now
+	stream_and_crash $removed $sibling $behind_port $carried
 }
 
 # again DEVICE [WHAT]: remove it, or what it is behind; find it; let its driver come

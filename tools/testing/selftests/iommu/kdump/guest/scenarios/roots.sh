@@ -15,9 +15,7 @@ first() {
 		say "sandbox $iova $length"
 	done < /sys/kernel/debug/edu_dma/$sandbox/mappings
 	sleep 0.5
-	load_crash_kernel
-	sleep 0.3
-	panic_now
+	crash_now
 }
 
 crash() {

@@ -12,12 +12,7 @@ parameters=/sys/module/edu_dma/parameters
 global_control=8
 
 first() {
-	load_sound
-	capture_from $slow $driven $sibling
-	sleep 0.5
-	load_crash_kernel
-	sleep 0.3
-	panic_now
+	stream_and_crash $slow $driven $sibling
 }
 
 crash() {

@@ -8,12 +8,7 @@ driverless=0000:00:06.0
 carried=0000:00:07.0
 
 first() {
-	load_sound
-	capture_from $owned $driverless $carried
-	sleep 0.5
-	load_crash_kernel
-	sleep 0.3
-	panic_now
+	stream_and_crash $owned $driverless $carried
 }
 
 crash() {

@@ -4,9 +4,7 @@
 
 first() {
 	load_module edu_dma size=65536 count=2
-	load_crash_kernel
-	sleep 0.3
-	panic_now
+	crash_now
 }
 
 crash() {

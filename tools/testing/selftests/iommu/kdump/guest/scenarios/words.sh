@@ -6,9 +6,7 @@ device=0000:00:06.0
 first() {
 	load_module edu_dma size=65536 count=4
 	wait_for /sys/kernel/debug/edu_dma/$device
-	load_crash_kernel
-	sleep 0.3
-	panic_now
+	crash_now
 }
 
 crash() {
