@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2010,SC2012,SC2034,SC2154
+# shellcheck shell=bash disable=SC2010,SC2012,SC2034,SC2119,SC2120,SC2154
 #
 # Functions for the programs that run in a guest: init and debian/rig.sh. They set role,
 # "first" in the kernel that crashes and "crash" in the one that is booted by the crash.
