@@ -400,6 +400,9 @@ MODULE_PARM_DESC(corruption_seed, "Seed to repeat a run with, 0 for a new one");
 
 #define CORRUPT_MAX_PAGES	16
 
+/* What hardware has, of what makes a difference for a bit */
+static unsigned int corrupt_features __maybe_unused;
+
 /* What a bit of an entry that is present means, as the specification has it */
 enum corrupt_bit {
 	/* Does not change what is translated */
@@ -492,7 +495,7 @@ static enum corrupt_bit corrupt_bit(unsigned int level, bool leaf,
 #elif defined(__GENERIC_PT_FMT_RISCV_H)
 #define CORRUPT_ADDRESS_BIT	10
 
-/* RISC-V privileged architecture, sections "Sv32" to "Sv57", Svnapot, Svpbmt */
+/* RISC-V privileged architecture, sections "Sv32" to "Sv57", Svnapot, Svpbmt, Svadu */
 static enum corrupt_bit corrupt_bit(unsigned int level, bool leaf,
 				    unsigned int bit)
 {
@@ -509,10 +512,22 @@ static enum corrupt_bit corrupt_bit(unsigned int level, bool leaf,
 	case 4:
 		/* U, without which the page is the supervisor's */
 		return leaf ? CORRUPT_PRESENT : CORRUPT_BAD;
-	case 6 ... 7:
-	case 61 ... 62:
-		/* A, D and PBMT are for leaves */
+	case 6:
+		/* A and D, which some hardware sets itself, are for leaves */
+		if (leaf && !(corrupt_features & BIT(PT_FEAT_RISCV_SVADU)))
+			return CORRUPT_PRESENT;
 		return leaf ? CORRUPT_IGNORED : CORRUPT_BAD;
+	case 7:
+		if (leaf && !(corrupt_features & BIT(PT_FEAT_RISCV_SVADU)))
+			return CORRUPT_WRITE;
+		return leaf ? CORRUPT_IGNORED : CORRUPT_BAD;
+	case 61:
+		/* PBMT as well: NC is what the leaf has, if hardware has it */
+		if (!(corrupt_features & BIT(PT_FEAT_RISCV_SVPBMT)))
+			return CORRUPT_BAD;
+		return leaf ? CORRUPT_IGNORED : CORRUPT_BAD;
+	case 62:
+		return CORRUPT_BAD;
 	case 10 ... 53:
 		return CORRUPT_ADDRESS;
 	case 54 ... 60:
@@ -845,6 +860,7 @@ static void test_foreign_corrupt(struct kunit *test)
 
 	memset(&corrupt, 0, sizeof(corrupt));
 	corrupt.test = test;
+	corrupt_features = priv->common->features;
 	do_map(test, va, pgsz * 64, pgsz);
 	do_map(test, va + pgsz * 3, pgsz * 128, pgsz);
 	corrupt.nr_good = 2;
