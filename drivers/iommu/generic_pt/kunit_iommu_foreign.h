@@ -46,6 +46,8 @@ struct foreign_log {
 	unsigned int tables;
 	unsigned int bad;
 	unsigned int wrong;
+	/* Times that leaves were offered together */
+	unsigned int leaves;
 	int mapped_pages;
 };
 
@@ -122,6 +124,12 @@ static int foreign_report_mapping(struct iommu_kdump_report *report, u64 iova,
 static int foreign_report_leaves(struct iommu_kdump_report *report,
 				 struct iommu_kdump_leaves *leaves)
 {
+	u64 address = leaves->entry << leaves->shift;
+
+	/* Flags are below it, and in the highest bits of an entry */
+	foreign_log->leaves++;
+	if ((address ^ leaves->phys) & GENMASK_ULL(49, leaves->lg2sz))
+		foreign_log->wrong++;
 	leaves->nr = 1;
 	return foreign_report_mapping(report, leaves->iova, leaves->phys,
 				      log2_to_int(leaves->lg2sz), leaves->prot);
@@ -1046,6 +1054,7 @@ static void test_map_leaves(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, do_leaves(test, va, leaves, nr), 0);
 	expect_leaves(test, va, leaves, nr);
 	foreign_check(test);
+	KUNIT_EXPECT_GT(test, log->leaves, 0);
 
 	/* The same once more, in part and in full */
 	KUNIT_EXPECT_EQ(test, do_leaves(test, va, leaves, nr), 0);

@@ -41,9 +41,14 @@ enum {
 #define CORRUPTIONS	10000
 
 /* Only page tables and process directories have a mode, in the highest four bits */
-#define OLD_POINTER(word, phys)							\
-	((word) >> 60 ? ((word) & ~GENMASK_ULL(43, 0)) | (phys) >> 12 :		\
-			((word) & ~GENMASK_ULL(53, 10)) | (phys) >> 2)
+static u64 old_pointer(u64 word, u64 phys)
+{
+	if (word >> 60)
+		return (word & ~GENMASK_ULL(43, 0)) | phys >> 12;
+	return (word & ~GENMASK_ULL(53, 10)) | phys >> 2;
+}
+
+#define OLD_POINTER(word, phys)	old_pointer(word, phys)
 
 #include "../kdump/old_tables_kunit.h"
 
@@ -198,33 +203,25 @@ static const struct field ddte_fields[] = {
 static const struct layout ddte_layout = LAYOUT(ddte);
 
 /* Section 2.1.3 */
-#define BASE_FIELDS							\
-	{ "V", 0, 0, 0, VALUE },					\
-	{ "EN_ATS to T2GPA", 0, 1, 3, VALUE },				\
-	{ "DTF", 0, 4, 4, VALUE },					\
-	{ "PDTV to GADE", 0, 5, 7, VALUE },				\
-	{ "SADE to SXL", 0, 8, 11, VALUE },				\
-	{ "reserved", 0, 12, 23, RESERVED },				\
-	/* Nobody knows what it means */				\
-	{ "custom", 0, 24, 31, RESERVED },				\
-	{ "reserved", 0, 32, 63, RESERVED },				\
-	{ "iohgatp.PPN and GSCID", 1, 0, 59, VALUE },			\
-	{ "iohgatp.MODE", 1, 60, 63, VALUE },				\
-	{ "reserved", 2, 0, 11, RESERVED },				\
-	{ "PSCID", 2, 12, 31, VALUE },					\
-	{ "reserved", 2, 32, 63, RESERVED },				\
-	{ "fsc.PPN", 3, 0, 43, VALUE },					\
-	{ "reserved", 3, 44, 59, RESERVED },				\
-	{ "fsc.MODE", 3, 60, 63, VALUE }
-
-static const struct field base_fields[] = {
-	BASE_FIELDS,
-};
-
-static const struct layout base_layout = LAYOUT(base);
-
 static const struct field extended_fields[] = {
-	BASE_FIELDS,
+	{ "V", 0, 0, 0, VALUE },
+	{ "EN_ATS to T2GPA", 0, 1, 3, VALUE },
+	{ "DTF", 0, 4, 4, VALUE },
+	{ "PDTV to GADE", 0, 5, 7, VALUE },
+	{ "SADE to SXL", 0, 8, 11, VALUE },
+	{ "reserved", 0, 12, 23, RESERVED },
+	/* Nobody knows what it means */
+	{ "custom", 0, 24, 31, RESERVED },
+	{ "reserved", 0, 32, 63, RESERVED },
+	{ "iohgatp.PPN and GSCID", 1, 0, 59, VALUE },
+	{ "iohgatp.MODE", 1, 60, 63, VALUE },
+	{ "reserved", 2, 0, 11, RESERVED },
+	{ "PSCID", 2, 12, 31, VALUE },
+	{ "reserved", 2, 32, 63, RESERVED },
+	{ "fsc.PPN", 3, 0, 43, VALUE },
+	{ "reserved", 3, 44, 59, RESERVED },
+	{ "fsc.MODE", 3, 60, 63, VALUE },
+	/* The base format ends here */
 	{ "msiptp.PPN", 4, 0, 43, VALUE },
 	{ "reserved", 4, 44, 59, RESERVED },
 	{ "msiptp.MODE", 4, 60, 63, VALUE },
@@ -236,6 +233,11 @@ static const struct field extended_fields[] = {
 };
 
 static const struct layout extended_layout = LAYOUT(extended);
+
+static const struct layout base_layout = {
+	.fields = extended_fields,
+	.nr_fields = 16,
+};
 
 /* Section 2.2.3 */
 static const struct field process_fields[] = {
