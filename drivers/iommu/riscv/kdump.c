@@ -1026,12 +1026,15 @@ bool riscv_iommu_kdump_take_over(struct riscv_iommu_device *iommu)
 		return false;
 	}
 
-	iommu->ddt_mode = mode;
-	iommu->ddt_phys = ppn_to_phys(ddtp);
-	if (mode == RISCV_IOMMU_DDTP_IOMMU_MODE_1LVL)
-		take_over_in_place(iommu, keep, &stats);
-	else
-		take_over_root(iommu, keep, &stats);
+	/* Faults are reported already */
+	scoped_guard(mutex, &iommu->dc_lock) {
+		iommu->ddt_mode = mode;
+		iommu->ddt_phys = ppn_to_phys(ddtp);
+		if (mode == RISCV_IOMMU_DDTP_IOMMU_MODE_1LVL)
+			take_over_in_place(iommu, keep, &stats);
+		else
+			take_over_root(iommu, keep, &stats);
+	}
 	if (stats.lost_tables)
 		dev_warn(iommu->dev, "kdump: %u tables are corrupt or could not be copied: their devices are blocked\n",
 			 stats.lost_tables);
