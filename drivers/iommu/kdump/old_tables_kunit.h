@@ -273,7 +273,8 @@ static void __init corrupt_randomly(struct kunit *test)
 				*word ^= BIT_ULL(r % 64) |
 					 (kind ? BIT_ULL(r / 64 % 12) : 0);
 			else if (kind == 4)
-				*word = OLD_POINTER(*word, bad_pointers[r % ARRAY_SIZE(bad_pointers)]);
+				*word = OLD_POINTER(*word,
+						    bad_pointers[r % ARRAY_SIZE(bad_pointers)]);
 			else if (kind == 5)
 				*word = OLD_POINTER(*word, OLD(r % OLD_PAGES));
 			else
