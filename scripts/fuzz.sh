@@ -29,7 +29,7 @@ done
 
 # Tests by the prefix of their parameters, and how often each is run.
 runs=(kunit_iommu_amdv1:2 kunit_iommu_vtdss:3 kunit_iommu_riscv64:3 kunit_iommu_x86_64:4
-	intel_kdump_kunit:2 amd_kdump_kunit:1)
+	intel_kdump_kunit:2 amd_kdump_kunit:1 riscv_kdump_kunit:3)
 total=0
 for run in "${runs[@]}"; do
 	total=$((total + ${run#*:}))

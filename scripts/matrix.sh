@@ -48,6 +48,7 @@ wanted_objects()
 	objects_for IOMMU_KDUMP
 	! grep -q '^CONFIG_INTEL_IOMMU=y' "$config" || echo drivers/iommu/intel/kdump.o
 	! grep -q '^CONFIG_AMD_IOMMU=y' "$config" || echo drivers/iommu/amd/kdump.o
+	! grep -q '^CONFIG_RISCV_IOMMU=y' "$config" || echo drivers/iommu/riscv/kdump.o
 }
 
 built_objects()

@@ -118,11 +118,12 @@ struct iommu_kdump_entries {
 
 /**
  * struct iommu_kdump_leaves - leaves of an old table that may lead anywhere
- * @entries: where the first one is. In each entry the address is as it is, and what
- *           is below its alignment, or above it, are flags.
+ * @entries: where the first one is. In each entry the address stands @shift bits lower
+ *           than it is, and what is below its alignment, or above it, are flags.
  * @entry: the first one, as it was read and checked
  * @nr: entries that the table has from there on; set to how many have been taken
  * @lg2sz: log2 of what one of them translates, in bytes
+ * @shift: from the address in an entry to the address, 0 if it is as it is
  * @iova: IOVA of the first one
  * @phys: where it leads
  * @prot: IOMMU_READ, IOMMU_WRITE, IOMMU_NOEXEC of the first one
@@ -132,6 +133,7 @@ struct iommu_kdump_leaves {
 	u64 entry;
 	unsigned int nr;
 	unsigned int lg2sz;
+	unsigned int shift;
 	u64 iova;
 	phys_addr_t phys;
 	int prot;

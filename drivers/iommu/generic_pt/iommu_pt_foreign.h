@@ -76,15 +76,19 @@ static unsigned int NS(foreign_run)(struct pt_state *pts,
 /* Shorter runs are taken together with the pages around them */
 #define FOREIGN_LONG_RUN	32
 
+/* How much lower than it is the address stands in an entry, if it may stand so at all */
+#define FOREIGN_SHIFT \
+	(PT_GRANULE_LG2SZ - ilog2(pt_leaf_step(PT_GRANULE_LG2SZ)))
+
 /*
  * Are the leaves from @pts on, which may lead anywhere, something for
- * iommu_kdump_report_leaves()? In its entries the address is as it is.
+ * iommu_kdump_report_leaves()?
  */
 static bool NS(foreign_scattered)(const struct pt_state *pts,
 				  unsigned int num_items, unsigned int run)
 {
 	if (sizeof(u64) != PT_ITEM_WORD_SIZE ||
-	    pt_leaf_step(PT_GRANULE_LG2SZ) != log2_to_int(PT_GRANULE_LG2SZ))
+	    pt_leaf_step(PT_GRANULE_LG2SZ) > log2_to_int(PT_GRANULE_LG2SZ))
 		return false;
 	/* Half of its items are elsewhere in IOVA space */
 	if (pts_feature(pts, PT_FEAT_SIGN_EXTEND) &&
@@ -130,6 +134,7 @@ static int NS(foreign_leaf)(struct pt_state *pts,
 			.entry = pts->entry,
 			.nr = num_items - pts->index,
 			.lg2sz = isz_lg2,
+			.shift = FOREIGN_SHIFT,
 			.iova = va,
 			.phys = oa,
 			.prot = prot,

@@ -46,6 +46,8 @@ struct foreign_log {
 	unsigned int tables;
 	unsigned int bad;
 	unsigned int wrong;
+	/* Times that leaves were offered together */
+	unsigned int leaves;
 	int mapped_pages;
 };
 
@@ -122,6 +124,12 @@ static int foreign_report_mapping(struct iommu_kdump_report *report, u64 iova,
 static int foreign_report_leaves(struct iommu_kdump_report *report,
 				 struct iommu_kdump_leaves *leaves)
 {
+	u64 address = leaves->entry << leaves->shift;
+
+	/* Flags are below it, and in the highest bits of an entry */
+	foreign_log->leaves++;
+	if ((address ^ leaves->phys) & GENMASK_ULL(49, leaves->lg2sz))
+		foreign_log->wrong++;
 	leaves->nr = 1;
 	return foreign_report_mapping(report, leaves->iova, leaves->phys,
 				      log2_to_int(leaves->lg2sz), leaves->prot);
@@ -400,6 +408,9 @@ MODULE_PARM_DESC(corruption_seed, "Seed to repeat a run with, 0 for a new one");
 
 #define CORRUPT_MAX_PAGES	16
 
+/* What hardware has, of what makes a difference for a bit */
+static unsigned int corrupt_features __maybe_unused;
+
 /* What a bit of an entry that is present means, as the specification has it */
 enum corrupt_bit {
 	/* Does not change what is translated */
@@ -492,7 +503,7 @@ static enum corrupt_bit corrupt_bit(unsigned int level, bool leaf,
 #elif defined(__GENERIC_PT_FMT_RISCV_H)
 #define CORRUPT_ADDRESS_BIT	10
 
-/* RISC-V privileged architecture, sections "Sv32" to "Sv57", Svnapot, Svpbmt */
+/* RISC-V privileged architecture, sections "Sv32" to "Sv57", Svnapot, Svpbmt, Svadu */
 static enum corrupt_bit corrupt_bit(unsigned int level, bool leaf,
 				    unsigned int bit)
 {
@@ -509,10 +520,22 @@ static enum corrupt_bit corrupt_bit(unsigned int level, bool leaf,
 	case 4:
 		/* U, without which the page is the supervisor's */
 		return leaf ? CORRUPT_PRESENT : CORRUPT_BAD;
-	case 6 ... 7:
-	case 61 ... 62:
-		/* A, D and PBMT are for leaves */
+	case 6:
+		/* A and D, which some hardware sets itself, are for leaves */
+		if (leaf && !(corrupt_features & BIT(PT_FEAT_RISCV_SVADU)))
+			return CORRUPT_PRESENT;
 		return leaf ? CORRUPT_IGNORED : CORRUPT_BAD;
+	case 7:
+		if (leaf && !(corrupt_features & BIT(PT_FEAT_RISCV_SVADU)))
+			return CORRUPT_WRITE;
+		return leaf ? CORRUPT_IGNORED : CORRUPT_BAD;
+	case 61:
+		/* PBMT as well: NC is what the leaf has, if hardware has it */
+		if (!(corrupt_features & BIT(PT_FEAT_RISCV_SVPBMT)))
+			return CORRUPT_BAD;
+		return leaf ? CORRUPT_IGNORED : CORRUPT_BAD;
+	case 62:
+		return CORRUPT_BAD;
 	case 10 ... 53:
 		return CORRUPT_ADDRESS;
 	case 54 ... 60:
@@ -845,6 +868,7 @@ static void test_foreign_corrupt(struct kunit *test)
 
 	memset(&corrupt, 0, sizeof(corrupt));
 	corrupt.test = test;
+	corrupt_features = priv->common->features;
 	do_map(test, va, pgsz * 64, pgsz);
 	do_map(test, va + pgsz * 3, pgsz * 128, pgsz);
 	corrupt.nr_good = 2;
@@ -1030,6 +1054,7 @@ static void test_map_leaves(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, do_leaves(test, va, leaves, nr), 0);
 	expect_leaves(test, va, leaves, nr);
 	foreign_check(test);
+	KUNIT_EXPECT_GT(test, log->leaves, 0);
 
 	/* The same once more, in part and in full */
 	KUNIT_EXPECT_EQ(test, do_leaves(test, va, leaves, nr), 0);

@@ -38,25 +38,27 @@ struct leaf_kind {
 	/* The entry of the lowest leaf of the kind, and how many there can be */
 	u64 lowest;
 	u64 nr;
-	/* From the entry to what map_leaves() wants */
+	/* From the entry, shifted, to what map_leaves() wants */
 	u64 more;
 	unsigned int lg2sz;
+	/* Bits below those of the address in an entry */
+	unsigned int low;
 };
 
 /* One comparison does it for address and flags: rotated, flags that differ are high bits */
 static __always_inline bool same_kind(const struct leaf_kind *kind, u64 entry)
 {
-	return likely(ror64(entry - kind->lowest, kind->lg2sz) < kind->nr);
+	return likely(ror64(entry - kind->lowest, kind->low) < kind->nr);
 }
 
 /*
  * This is where the time goes: four at a time, until one differs; and across small
  * holes. Returns where it has stopped.
  */
-static noinline unsigned long take_same(const u64 *entries, u64 *batch,
-					unsigned long nr,
-					const struct leaf_kind *kind,
-					unsigned long *holes)
+static __always_inline unsigned long
+take_shifted(const u64 *entries, u64 *batch, unsigned long nr,
+	     const struct leaf_kind *kind, unsigned int shift,
+	     unsigned long *holes)
 {
 	const struct leaf_kind k = *kind;
 	unsigned long i = 1, hole;
@@ -73,16 +75,16 @@ static noinline unsigned long take_same(const u64 *entries, u64 *batch,
 			    !same_kind(&k, entry[2]) ||
 			    !same_kind(&k, entry[3]))
 				break;
-			batch[i] = entry[0] + k.more;
-			batch[i + 1] = entry[1] + k.more;
-			batch[i + 2] = entry[2] + k.more;
-			batch[i + 3] = entry[3] + k.more;
+			batch[i] = (entry[0] << shift) + k.more;
+			batch[i + 1] = (entry[1] << shift) + k.more;
+			batch[i + 2] = (entry[2] << shift) + k.more;
+			batch[i + 3] = (entry[3] << shift) + k.more;
 		}
 		for (; i < nr; i++) {
 			entry[0] = READ_ONCE(entries[i]);
 			if (!same_kind(&k, entry[0]))
 				break;
-			batch[i] = entry[0] + k.more;
+			batch[i] = (entry[0] << shift) + k.more;
 		}
 		if (i == nr)
 			break;
@@ -96,6 +98,24 @@ static noinline unsigned long take_same(const u64 *entries, u64 *batch,
 	return i;
 }
 
+/* Most formats have the address as it is: not an instruction more for those */
+static noinline unsigned long take_same(const u64 *entries, u64 *batch,
+					unsigned long nr,
+					const struct leaf_kind *kind,
+					unsigned long *holes)
+{
+	return take_shifted(entries, batch, nr, kind, 0, holes);
+}
+
+static noinline unsigned long take_same_shifted(const u64 *entries, u64 *batch,
+						unsigned long nr,
+						const struct leaf_kind *kind,
+						unsigned long *holes)
+{
+	return take_shifted(entries, batch, nr, kind, kind->lg2sz - kind->low,
+			    holes);
+}
+
 /*
  * Leaves for which holds what has been looked up for the one before: RAM and no
  * region. They differ from the first one in nothing but the address, and holes
@@ -107,7 +127,7 @@ static unsigned int take_leaves(struct iommu_kdump_report *report,
 {
 	u64 size = BIT_ULL(leaves->lg2sz), iova = leaves->iova;
 	unsigned long nr = leaves->nr, holes = 0, i;
-	unsigned int lg2sz = leaves->lg2sz;
+	unsigned int lg2sz = leaves->lg2sz, shift = leaves->shift;
 	phys_addr_t phys = leaves->phys;
 	u64 first, last, end, *batch;
 	struct leaf_kind kind;
@@ -125,12 +145,16 @@ static unsigned int take_leaves(struct iommu_kdump_report *report,
 	if (!batch)
 		return 0;
 
-	kind.lowest = leaves->entry - (phys - first);
+	kind.lowest = leaves->entry - ((phys - first) >> shift);
 	kind.nr = (last - first) >> lg2sz;
-	kind.more = (phys | leaves->prot | report->ram_prot) - leaves->entry;
+	batch[0] = phys | leaves->prot | report->ram_prot;
+	kind.more = batch[0] - (leaves->entry << shift);
 	kind.lg2sz = lg2sz;
-	batch[0] = leaves->entry + kind.more;
-	i = take_same(leaves->entries, batch, nr, &kind, &holes);
+	kind.low = lg2sz - shift;
+	if (shift)
+		i = take_same_shifted(leaves->entries, batch, nr, &kind, &holes);
+	else
+		i = take_same(leaves->entries, batch, nr, &kind, &holes);
 
 	end = iova + ((u64)i << lg2sz) - 1;
 	report->next = end == U64_MAX ? end : end + 1;

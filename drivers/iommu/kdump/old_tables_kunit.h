@@ -21,6 +21,11 @@
 
 #include "kdump.h"
 
+/* Unless an address in an entry is as it is: an entry like @word that leads to @phys */
+#ifndef OLD_POINTER
+#define OLD_POINTER(word, phys)	(((word) & ~POINTER_BITS) | (phys))
+#endif
+
 static unsigned int corruptions = CORRUPTIONS;
 module_param(corruptions, uint, 0444);
 MODULE_PARM_DESC(corruptions, "Tables to corrupt at random, per mode");
@@ -154,7 +159,7 @@ static bool spec_table(u64 word)
 	return phys >= OLD_RAM && phys <= OLD_RAM + (OLD_PAGES - 1) * SZ_4K;
 }
 
-static u64 *spec_at(u64 word)
+static __maybe_unused u64 *spec_at(u64 word)
 {
 	return crashed.mem[((word >> 12 << 12) - OLD_RAM) / SZ_4K];
 }
@@ -268,11 +273,10 @@ static void __init corrupt_randomly(struct kunit *test)
 				*word ^= BIT_ULL(r % 64) |
 					 (kind ? BIT_ULL(r / 64 % 12) : 0);
 			else if (kind == 4)
-				*word = (*word & ~POINTER_BITS) |
-					bad_pointers[r % ARRAY_SIZE(bad_pointers)];
+				*word = OLD_POINTER(*word,
+						    bad_pointers[r % ARRAY_SIZE(bad_pointers)]);
 			else if (kind == 5)
-				*word = (*word & ~POINTER_BITS) |
-					OLD(r % OLD_PAGES);
+				*word = OLD_POINTER(*word, OLD(r % OLD_PAGES));
 			else
 				*word = (u64)r << 32 | prandom_u32_state(&rnd);
 		}

@@ -12,6 +12,7 @@
 #include <kunit/iommu.h>
 #include <kunit/static_stub.h>
 #include <kunit/test.h>
+#include <kunit/test-bug.h>
 
 #include "../iommu-priv.h"
 #include "crash_kunit.h"
@@ -297,7 +298,35 @@ static void any_leaves(struct crash *crash, unsigned int level,
 	kunit_iommu_reset(crash->iommu);
 }
 
-static void test_any_leaves(struct kunit *test)
+/* The same entry in a format whose address begins at bit 10 */
+static u64 shifted_entry(u64 entry)
+{
+	return (entry & PTE_ADDR) >> 2 | (entry & GENMASK_ULL(63, 54)) |
+	       (entry & GENMASK_ULL(8, 0)) | (entry & GENMASK_ULL(11, 9) ? BIT(9) : 0);
+}
+
+static int report_shifted(struct iommu_kdump_report *report,
+			  struct iommu_kdump_leaves *leaves)
+{
+	struct kunit *test = kunit_get_current_test();
+	struct iommu_kdump_leaves shifted = *leaves;
+	static u64 entries[LEAVES];
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < leaves->nr; i++)
+		entries[i] = shifted_entry(leaves->entries[i]);
+	shifted.entries = entries;
+	shifted.entry = entries[0];
+	shifted.shift = 2;
+	kunit_deactivate_static_stub(test, iommu_kdump_report_leaves);
+	ret = iommu_kdump_report_leaves(report, &shifted);
+	kunit_activate_static_stub(test, iommu_kdump_report_leaves, report_shifted);
+	leaves->nr = shifted.nr;
+	return ret;
+}
+
+static void all_odd_leaves(struct kunit *test)
 {
 	struct crash *crash = crash_new(test, NULL);
 	struct any_leaf *want;
@@ -309,6 +338,17 @@ static void test_any_leaves(struct kunit *test)
 		any_leaves(crash, 0, &odd_leaves[i], want);
 		any_leaves(crash, 1, &odd_leaves[i], want);
 	}
+}
+
+static void test_any_leaves(struct kunit *test)
+{
+	all_odd_leaves(test);
+}
+
+static void test_shifted_leaves(struct kunit *test)
+{
+	kunit_activate_static_stub(test, iommu_kdump_report_leaves, report_shifted);
+	all_odd_leaves(test);
 }
 
 /* R=W=0 below the top is not present, whatever else is set */
@@ -518,6 +558,7 @@ static struct kunit_case refuse_cases[] = {
 	KUNIT_CASE_PARAM(test_sw_msi_region, crash_machines),
 	KUNIT_CASE_PARAM(test_msi_region, crash_machines),
 	KUNIT_CASE_PARAM(test_any_leaves, crash_machines),
+	KUNIT_CASE_PARAM(test_shifted_leaves, crash_machines),
 	KUNIT_CASE_PARAM(test_not_present, crash_machines),
 	KUNIT_CASE_PARAM(test_contiguous_permissions, crash_machines),
 	KUNIT_CASE_PARAM(test_report_garbage, crash_machines),
