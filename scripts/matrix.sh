@@ -42,7 +42,7 @@ wanted_objects()
 
 	! grep -q '^CONFIG_IOMMU_KDUMP_KUNIT_TEST=y' "$config" || objects_for IOMMU_KDUMP_KUNIT_TEST
 	! grep -q '^CONFIG_IOMMU_KDUMP_BENCH=y' "$config" || objects_for IOMMU_KDUMP_BENCH
-	! grep -q '^CONFIG_KUNIT_IOMMU=y' "$config" || printf 'lib/kunit/%s.o\n' iommu iommu-test
+	! grep -q '^CONFIG_KUNIT_IOMMU=y' "$config" || printf 'lib/kunit/%s.o\n' iommu iommu-plain iommu-test
 	grep -q '^CONFIG_IOMMU_KDUMP=y' "$config" || return 0
 	! grep -q '^CONFIG_KUNIT_IOMMU=y' "$config" || echo lib/kunit/iommu-kdump.o
 	objects_for IOMMU_KDUMP
