@@ -23,10 +23,10 @@ DOWNLOAD_MIB=110
 # image and the modules have packages of their own.
 choose()
 {
-	local names newest
+	local version=${VERSION//./[.]} names newest
 
-	names=$(grep -E "^linux-(image|base|binary|modules)-${VERSION//./[.]}[.][0-9.+a-z~-]*[0-9]-amd64\$" |
-		grep -vE -- '-(cloud|rt)-')
+	names=$(grep -E "^linux-(image|base|binary|modules)-${version}[.].*[0-9]-amd64\$" |
+		grep -vE -- '-(cloud|rt|unsigned)-')
 	newest=$(sed -n 's/^linux-image-//p' <<<"$names" | sort -V | tail -n 1)
 	[ -z "$newest" ] || grep -E -- "^linux-[a-z]*-${newest//[.+]/.}\$" <<<"$names"
 }
