@@ -28,7 +28,7 @@ deb=$OUT/${package}_${version}_amd64.deb
 need_space 1500 "making the package"
 
 scratch=$(mktemp -d "$OUT/.deb.XXXXXX")
-trap 'rm -rf "$scratch" "$source"/linux-kdump_* "$source/${package}"_*.deb' EXIT
+trap 'rm -rf "$scratch" "$source"/linux-kdump_* "$source"/linux-*_"$version"_amd64.deb' EXIT
 trap 'exit 130' INT TERM HUP
 
 start=$SECONDS

@@ -27,7 +27,7 @@ PATH=$PATH:/usr/sbin:/sbin
 SUITE=$2
 build=${5:+$(realpath "$5")}
 if [ -z "$build" ]; then
-	PACKAGES+=,linux-image-amd64,initramfs-tools,zstd
+	PACKAGES+=,linux-image-amd64,initramfs-tools,zstd,perl
 	IMAGE_MIB=2560
 	NEED_MIB=6000
 fi

@@ -90,7 +90,7 @@ class Session:
         kernel.prepare(self.say, tools)
         self.kernels[name] = kernel
         if tools:
-            self.extras[name] = {"tools": str(tools), "vmlinux": str(kernel.vmlinux)}
+            self.extras[name] = {"tools": str(tools)}
         if name == "framework":
             self.kernels["block"] = kernel
         return kernel
@@ -822,6 +822,8 @@ def save_dumps(session):
     mainline = None
     if not session.options.short:
         mainline = session.open_kernel("mainline", tools)
+    for name in {kernel.name for kernel in session.kernels.values()}:
+        session.extras[name]["vmlinux"] = str(session.kernels[name].vmlinux)
     session.choose_accel()
     chosen = chosen_variants(session.options, ",".join(
         mode for iommu, modes in dumps.MODES.items() for mode in modes
@@ -908,8 +910,9 @@ def own_debian(session, checks, kernel):
     if why:
         checks.skip("dump-debian", why)
         return []
+    settings = (("image", str(image)), ("vmlinux", str(kernel.vmlinux)))
     return [Plan("dump-debian", variant, "framework", session.options.qemu,
-                 settings=(("image", str(image)),))
+                 settings=settings)
             for variant in chosen_variants(session.options, None)]
 
 

@@ -89,7 +89,7 @@ class DumpPackage(DumpDebian):
     # the crash kernel of the package has no driver for sound
     devices = {SOUND: None, TARGET: "virtio"}
     root = None                 # Debian's initramfs finds it
-    memory_mib = 1024
+    memory_mib = 2048           # wherever KASLR puts the kernel
     timeout = 2400
 
     @property
@@ -116,8 +116,8 @@ class DumpPackage(DumpDebian):
 
 ALL = {cls.name: cls for cls in (DumpDebian, DumpPackage)}
 SUITES = ("bookworm", "trixie")
-# What Debian's own kernel needs there as crash kernel, for the control.
-STOCK_CRASHKERNEL = "512M"
+# What kdump-tools of Debian reserves, for the control.
+STOCK_CRASHKERNEL = "192M"
 
 
 class Installed:

@@ -26,10 +26,11 @@ write_inventory() {
 	find /etc /boot ! -type d -print0 | sort -z | xargs -0 sha256sum > "$1" 2>/dev/null
 }
 
+# With its path: this shell has a dpkg of its own, which knows little.
 install_package() {
 	write_inventory /rig/before
 	say "installing ${package##*/}"
-	dpkg -i "$package" > /rig/dpkg.log 2>&1 || say "error: dpkg: $(tail -n 1 /rig/dpkg.log)"
+	/usr/bin/dpkg -i "$package" > /rig/dpkg.log 2>&1 || say "error: dpkg: $(tail -n 1 /rig/dpkg.log)"
 	while read -r line; do
 		say "dpkg: $line"
 	done < /rig/dpkg.log
@@ -39,7 +40,7 @@ install_package() {
 }
 
 remove_package() {
-	dpkg -P "$(dpkg-deb -f "$package" Package)" > /rig/dpkg.log 2>&1 ||
+	/usr/bin/dpkg -P "$(/usr/bin/dpkg-deb -f "$package" Package)" > /rig/dpkg.log 2>&1 ||
 		say "error: dpkg: $(tail -n 1 /rig/dpkg.log)"
 	write_inventory /rig/after
 	diff /rig/before /rig/after > /rig/difference && [ ! -e /usr/lib/linux-kdump ] &&
