@@ -177,7 +177,7 @@ done
 
 if ((i > ${#patches[@]})); then
 	echo "comparing the last step with out/linux, file by file"
-	if diff -rq --no-dereference -x '.build*' -x .lint -x .git "$tree" "$OUT/linux" >"$work/different" 2>&1; then
+	if diff -rq --no-dereference -x '.build*' -x .lint -x .git -x '.checkpatch-*' "$tree" "$OUT/linux" >"$work/different" 2>&1; then
 		same="the last step is out/linux: $(find "$tree" \( -path "$tree/.build" -o -path "$tree/.git" \) -prune -o -type f -print | wc -l) files compared"
 		passed=$((passed + 1))
 	else
