@@ -921,6 +921,7 @@ def packaged_debian(session, checks, kernel, suite):
     package = session.options.package
     # without it kdump-tools takes Debian's kernel for the crash as well: the control
     session.kernels.setdefault("mainline", kernel)
+    session.extras.setdefault("mainline", session.extras["framework"])
     plans = []
     for arm, added in (("framework", package), ("mainline", None)):
         image, why = debian.make_image(kernel, session.out, session.say, suite, False,
