@@ -151,6 +151,7 @@ int iommu_kdump_oldmem_init(void);
 bool iommu_kdump_is_old_ram(phys_addr_t phys, u64 size);
 const void *iommu_kdump_map_old(phys_addr_t phys, u64 size);
 void iommu_kdump_unmap_old(const void *vaddr);
+int iommu_kdump_read_old(phys_addr_t phys, u64 size, u64 *val, unsigned int nr);
 
 /* Domain IDs of the crashed kernel */
 void iommu_kdump_ids_init(struct iommu_kdump_ids *ids, struct ida *ida,

@@ -64,17 +64,15 @@ static int read_gcr3(const struct dev_table_entry *dte, u64 *gcr3)
 {
 	unsigned int glx = FIELD_GET(DTE_GLX, dte->data[0]);
 	u64 table = gcr3_table(dte);
-	const u64 *page;
+	int ret;
 
 	if (glx == DTE_GLX_RSVD || glx > FIELD_GET(FEATURE_GLX, features()))
 		return -EUCLEAN;
 
 	for (;;) {
-		page = iommu_kdump_map_old(table, SZ_4K);
-		if (IS_ERR(page))
-			return PTR_ERR(page);
-		*gcr3 = READ_ONCE(*page);
-		iommu_kdump_unmap_old(page);
+		ret = iommu_kdump_read_old(table, SZ_4K, gcr3, 1);
+		if (ret)
+			return ret;
 		if (!(*gcr3 & GCR3_VALID))
 			return 0;
 		if (*gcr3 & GCR3_RSVD)

@@ -98,23 +98,6 @@ static int decode_context(struct intel_iommu *iommu,
 	}
 }
 
-/* Read @nr words of a table of the crashed kernel that do not cross a page */
-static int read_old(u64 phys, u64 *val, unsigned int nr)
-{
-	const void *page;
-	const u64 *src;
-	unsigned int i;
-
-	page = iommu_kdump_map_old(phys & VTD_PAGE_MASK, VTD_PAGE_SIZE);
-	if (IS_ERR(page))
-		return PTR_ERR(page);
-	src = page + offset_in_page(phys);
-	for (i = 0; i < nr; i++)
-		val[i] = READ_ONCE(src[i]);
-	iommu_kdump_unmap_old(page);
-	return 0;
-}
-
 /* Section 9.4: what hardware does not have is reserved */
 static bool sm_context_valid(struct intel_iommu *iommu,
 			     const struct context_entry *ce)
@@ -149,8 +132,9 @@ static int decode_sm_context(struct intel_iommu *iommu,
 	    (pasid >> PASID_PDE_SHIFT) >= get_pasid_dir_size(ce))
 		return -EUCLEAN;
 
-	ret = read_old((ce->lo & VTD_PAGE_MASK) +
-		       (pasid >> PASID_PDE_SHIFT) * sizeof(pde), &pde, 1);
+	ret = iommu_kdump_read_old((ce->lo & VTD_PAGE_MASK) +
+				   (pasid >> PASID_PDE_SHIFT) * sizeof(pde),
+				   VTD_PAGE_SIZE, &pde, 1);
 	if (ret)
 		return ret;
 	if (!(pde & PASID_PTE_PRESENT))
@@ -158,9 +142,10 @@ static int decode_sm_context(struct intel_iommu *iommu,
 	if (pde & PASID_PDE_RSVD)
 		return -EUCLEAN;
 
-	ret = read_old((pde & VTD_PAGE_MASK) +
-		       (pasid & PASID_PTE_MASK) * sizeof(struct pasid_entry),
-		       pte, ARRAY_SIZE(pte));
+	ret = iommu_kdump_read_old((pde & VTD_PAGE_MASK) +
+				   (pasid & PASID_PTE_MASK) *
+				   sizeof(struct pasid_entry),
+				   VTD_PAGE_SIZE, pte, ARRAY_SIZE(pte));
 	if (ret)
 		return ret;
 	if (!(pte[0] & PASID_PTE_PRESENT))

@@ -241,6 +241,34 @@ void iommu_kdump_unmap_old(const void *vaddr)
 }
 EXPORT_SYMBOL_GPL(iommu_kdump_unmap_old);
 
+/**
+ * iommu_kdump_read_old() - Read a few words of a table of the crashed kernel
+ * @phys: Physical address of the first one, a multiple of 8
+ * @size: Of a page of the table in bytes, a power of two. All of the page has to be
+ *        RAM of the crashed kernel, and the words do not cross its end.
+ * @val: Filled in
+ * @nr: Number of words, of 64 bits each
+ *
+ * Context: May sleep.
+ *
+ * Return: 0, or why the page cannot be mapped, see iommu_kdump_map_old().
+ */
+int iommu_kdump_read_old(phys_addr_t phys, u64 size, u64 *val, unsigned int nr)
+{
+	const void *page;
+	const u64 *src;
+	unsigned int i;
+
+	page = iommu_kdump_map_old(ALIGN_DOWN(phys, size), size);
+	if (IS_ERR(page))
+		return PTR_ERR(page);
+	src = page + (phys & (size - 1));
+	for (i = 0; i < nr; i++)
+		val[i] = READ_ONCE(src[i]);
+	iommu_kdump_unmap_old(page);
+	return 0;
+}
+
 /* Sort, drop what is empty, merge what touches or overlaps */
 static unsigned int __init normalize(struct range *ranges, unsigned int nr)
 {

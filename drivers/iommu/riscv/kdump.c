@@ -66,20 +66,6 @@ static void read_dc(struct riscv_iommu_device *iommu, const u64 *entry,
 		((u64 *)dc)[i] = READ_ONCE(entry[i]);
 }
 
-static int read_old(u64 phys, u64 *val, unsigned int nr)
-{
-	const u64 *page;
-	unsigned int i;
-
-	page = iommu_kdump_map_old(phys, SZ_4K);
-	if (IS_ERR(page))
-		return PTR_ERR(page);
-	for (i = 0; i < nr; i++)
-		val[i] = READ_ONCE(page[i]);
-	iommu_kdump_unmap_old(page);
-	return 0;
-}
-
 /* Sections 2.1.3.6 and 2.2.3.2: @ta and @fsc are those of a device or of a process */
 static int decode_first_stage(struct riscv_iommu_device *iommu, u64 ta, u64 fsc,
 			      struct iommu_kdump_tables *tables)
@@ -138,7 +124,7 @@ static int decode_process(struct riscv_iommu_device *iommu, u64 pdtp,
 	if (levels > ARRAY_SIZE(caps) || !(iommu->caps & caps[levels - 1]))
 		return -EUCLEAN;
 	while (--levels) {
-		ret = read_old(table, &pdte, 1);
+		ret = iommu_kdump_read_old(table, SZ_4K, &pdte, 1);
 		if (ret)
 			return ret;
 		if (!(pdte & RISCV_IOMMU_DDTE_V))
@@ -147,7 +133,7 @@ static int decode_process(struct riscv_iommu_device *iommu, u64 pdtp,
 			return -EUCLEAN;
 		table = ppn_to_phys(pdte);
 	}
-	ret = read_old(table, pc, ARRAY_SIZE(pc));
+	ret = iommu_kdump_read_old(table, SZ_4K, pc, ARRAY_SIZE(pc));
 	if (ret || !(pc[0] & RISCV_IOMMU_PC_TA_V))
 		return ret;
 	if (pc[0] & PC_TA_RSVD)
