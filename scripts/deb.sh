@@ -12,9 +12,12 @@ set -euo pipefail
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=scripts/lib-build.sh
+. "$(dirname "$0")/lib-build.sh"
 here=$(realpath "$(dirname "$0")")
 
-repeatable_builds ''
+# as kernel.sh has it, or all would be built once more
+unset CCACHE_BASEDIR
 source=$OUT/linux
 build=$source/.build-package
 log=$OUT/build/package-deb.log
@@ -33,16 +36,12 @@ trap 'exit 130' INT TERM HUP
 
 start=$SECONDS
 echo "$package: the kernel's own bindeb-pkg"
-launcher=
-! command -v ccache >/dev/null || launcher='ccache '
+kernel_make "$source" "$build" x86_64 gcc
 (
-	unset MAKEFLAGS MFLAGS MAKELEVEL JOBS KERNEL SUITE LINUX LINUX_TARBALL FORCE PATCH FILES
-	export -n OUT CACHE
 	export KDEB_SOURCENAME=linux-kdump KDEB_PKGVERSION=$version KDEB_CHANGELOG_DIST=unstable
 	export DEB_BUILD_PROFILES=pkg.linux-kdump.nokernelheaders DPKG_FLAGS=-d
 	export DEBFULLNAME='kdump of the IOMMU core' DEBEMAIL=root@localhost
-	make -C "$source" O="$build" ARCH=x86_64 LOCALVERSION= -j"$(nproc)" \
-		"CC=${launcher}gcc" "HOSTCC=${launcher}gcc" bindeb-pkg
+	"${make[@]}" -j"$(nproc)" bindeb-pkg
 ) >"$log" 2>&1 || die "bindeb-pkg failed: $(tail -n 1 "$log") (log: $log)"
 
 root=$scratch/root

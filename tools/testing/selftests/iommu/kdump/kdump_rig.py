@@ -95,8 +95,11 @@ class Session:
             self.kernels["block"] = kernel
         return kernel
 
-    def open_stock(self, words):
-        """Names of a distribution's kernels, and why some cannot be had."""
+    def open_stock(self, words, arms):
+        """Names of a distribution's kernels, and why some cannot be had.
+
+        arms: of the kernels that they crash into.
+        """
         missing = {}
         for version in stock.versions(words):
             kernel = stock.Kernel(version, self.out)
@@ -104,7 +107,7 @@ class Session:
             if why:
                 missing[kernel.name] = why
                 continue
-            for ours in {id(kernel): kernel for kernel in self.kernels.values()}.values():
+            for ours in {self.kernels[arm] for arm in arms}:
                 self.say(f"{kernel.name}: initramfs, to crash into {ours.name}")
                 kernel.prepare(ours)
             self.stock[kernel.name] = kernel
@@ -124,11 +127,9 @@ class Session:
         folder = self.out / "dump-tools"
         if not folder.exists():
             self.say("fetching kexec, makedumpfile and crash into a private folder")
-        status, output = processes.run(
-            [str(build.HERE / "fetch_tools.sh"), str(self.out)], 600)
-        if status != 0:
-            lines = output.decode("utf-8", "replace").strip().splitlines()
-            raise build.RigError(lines[-1] if lines else "no tools for dumps")
+        why = build.unavailable(("fetch_tools.sh", self.out), 600, "tools for dumps")
+        if why:
+            raise build.RigError(why)
         return folder
 
     def newer_qemu(self):
@@ -138,11 +139,8 @@ class Session:
             private = self.out / "qemu-11/qemu-system-x86_64"
             if not private.exists():
                 self.say("fetching QEMU 11 into a private folder")
-            status, output = processes.run(
-                [str(build.HERE / "fetch_qemu.sh"), str(self.out)], 600)
-            lines = output.decode("utf-8", "replace").strip().splitlines()
-            self._newer = ((str(private), None) if status == 0 else
-                           (None, lines[-1] if lines else "no QEMU 11"))
+            why = build.unavailable(("fetch_qemu.sh", self.out), 600, "QEMU 11")
+            self._newer = (None, why) if why else (str(private), None)
         return self._newer
 
     def qemu_for(self, scenario, variant):
@@ -500,7 +498,7 @@ def shown_plans(session, arms, modes, runs_of):
 def stock_plans(session, words, arms, chosen, runs_of):
     """The same with kernels of a distribution as those that crash."""
     plans = []
-    names, skipped = session.open_stock(words)
+    names, skipped = session.open_stock(words, arms)
     for name in names:
         more, why = plans_for(session, arms, chosen, runs_of, first=name)
         plans += more
@@ -891,6 +889,8 @@ def installed_debian(session):
     if "dump-package" in only and options.package:
         for suite in options.suite.split(","):
             plans += packaged_debian(session, checks, kernel, suite)
+    if not plans:
+        return checks.end() or KSFT_SKIP
     session.say(f"{len(plans)} machines, three boots each, which takes minutes")
     for outcome in session.execute(plans):
         result = outcome["result"]
@@ -922,19 +922,19 @@ def packaged_debian(session, checks, kernel, suite):
     # without it kdump-tools takes Debian's kernel for the crash as well: the control
     session.kernels.setdefault("mainline", kernel)
     session.extras.setdefault("mainline", session.extras["framework"])
-    plans = []
+    plans, vmlinux = [], None
     for arm, added in (("framework", package), ("mainline", None)):
         image, why = debian.make_image(kernel, session.out, session.say, suite, False,
                                        added)
-        vmlinux = None
-        if not why:
+        if not why and not vmlinux:
+            # both machines have the same kernel
             installed = debian.Installed(suite, image)
+            session.stock[installed.name] = installed
             session.say(f"debug information of Linux {installed.release}, for crash")
             vmlinux, why = debian.fetch_vmlinux(session.out, installed.release)
         if why:
             checks.skip(f"dump-package, {suite}", why)
             return []
-        session.stock[installed.name] = installed
         crashkernel = session.options.crashkernel or (
             debian.crashkernel_of(package) if added else debian.STOCK_CRASHKERNEL)
         settings = (("image", str(image)), ("vmlinux", str(vmlinux)),
@@ -1059,7 +1059,7 @@ def run_scenario(session):
         if not scenario.stock:
             raise build.RigError(f"{scenario.name} needs a module of the rig's in the "
                                  f"kernel that crashes: there is none for {options.first}")
-        names, missing = session.open_stock(options.first)
+        names, missing = session.open_stock(options.first, [options.arm])
         for what, why in missing.items():
             print(f"SKIP {what}: {why}")
         plans = [plan._replace(first=name) for name in names for plan in plans]

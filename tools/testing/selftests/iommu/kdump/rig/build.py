@@ -24,6 +24,19 @@ class RigError(Exception):
     """Something the user has to put right; the text says what and how."""
 
 
+def unavailable(words, seconds, what):
+    """Run a script that gets something: why it cannot be had, None if it is there.
+
+    words: the script beside kdump_rig.py, and its arguments.
+    """
+    script, *arguments = map(str, words)
+    status, output = processes.run([str(HERE / script), *arguments], seconds)
+    if status == 0:
+        return None
+    lines = output.decode("utf-8", "replace").strip().splitlines()
+    return lines[-1] if lines else f"no {what}"
+
+
 class Kernel:
     """A finished kernel build, and what the rig makes of it."""
 

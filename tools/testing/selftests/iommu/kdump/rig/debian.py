@@ -28,12 +28,13 @@ class DumpDebian(Dump):
     timeout = 1500
     reboots = True
     checks_vmcore_itself = True
-    root = "/dev/vda"           # no initramfs: the drivers are built in
+    DISK = "/dev/vda"
+    root = DISK                 # no initramfs: the drivers are built in
     SAVED = re.compile(r"saved vmcore in (/var/crash/\S+)")
 
     @property
     def first_options(self):
-        return (f"root={self.root}", "rw", "rootfstype=ext4")
+        return (f"root={self.DISK}", "rw", "rootfstype=ext4")
 
     def qemu_devices(self, wires, folder):
         processes.run(["cp", "--sparse=always", self.extras["image"],
@@ -96,10 +97,6 @@ class DumpPackage(DumpDebian):
     def crashkernel(self):
         return self.extras["crashkernel"]
 
-    @property
-    def first_options(self):
-        return ("root=/dev/vda", "rw", "rootfstype=ext4")
-
     def judge(self, run):
         reasons = super().judge(run)
         for found in self.findings:
@@ -128,7 +125,6 @@ class Installed:
         self.release = pathlib.Path(f"{image}.release").read_text().strip()
         self.name = f"stock-{suite}-" + ".".join(self.release.split(".")[:2])
         self.initrds = {"framework": pathlib.Path(f"{image}.initrd")}
-        self.disk = image
 
 
 def crashkernel_of(package):
@@ -144,12 +140,9 @@ def crashkernel_of(package):
 
 def fetch_vmlinux(out, release):
     """Debug information of Debian's kernel: (path, None), or (None, why not)."""
-    status, output = processes.run(
-        [str(build.HERE / "fetch_vmlinux.sh"), str(out), release], 1800)
-    lines = output.decode("utf-8", "replace").strip().splitlines()
-    if status != 0:
-        return None, lines[-1] if lines else "no debug information"
-    return out / f"vmlinux-{release}" / "vmlinux", None
+    why = build.unavailable(("fetch_vmlinux.sh", out, release), 1800,
+                            "debug information")
+    return (None, why) if why else (out / f"vmlinux-{release}" / "vmlinux", None)
 
 
 def make_image(kernel, out, say, suite="trixie", own=True, package=None):
@@ -169,10 +162,6 @@ def make_image(kernel, out, say, suite="trixie", own=True, package=None):
     kind = "own" if own else "package" if package else "stock"
     image = kernel.work / f"debian-{suite}-{kind}.img"
     say(f"a disk with Debian {suite} and kdump-tools (minutes, the first time)")
-    status, output = processes.run(
-        [str(build.HERE / "debian_image.sh"), str(out), suite, str(programs), str(image)]
-        + ([str(kernel.build)] if own else []), 1800)
-    lines = output.decode("utf-8", "replace").strip().splitlines()
-    if status != 0:
-        return None, lines[-1] if lines else "no Debian disk"
-    return image, None
+    why = build.unavailable(("debian_image.sh", out, suite, programs, image,
+                             *([kernel.build] if own else [])), 1800, "Debian disk")
+    return (None, why) if why else (image, None)

@@ -10,7 +10,7 @@ import pathlib
 import re
 import shutil
 
-from . import build, processes
+from . import build
 
 # By version: the ones that Debian's suites have had since the framework's base.
 VERSIONS = ("6.1", "6.12", "7.2", "7.3")
@@ -52,18 +52,11 @@ class Kernel:
         self.out.mkdir(parents=True, exist_ok=True)
         if not self.image.exists():
             say(f"fetching Debian's Linux {self.version} into a private folder")
-        status, output = processes.run(
-            [str(build.HERE / "fetch_kernel.sh"), str(self.out), self.version], 900)
-        if status != 0:
-            lines = output.decode("utf-8", "replace").strip().splitlines()
-            return lines[-1] if lines else f"no Linux {self.version}"
-        return None
+        return build.unavailable(("fetch_kernel.sh", self.out, self.version), 900,
+                                 f"Linux {self.version}")
 
     def prepare(self, crash_kernel):
         """Make the initramfs with which it crashes into a kernel of the rig."""
-        name = crash_kernel.name
-        if name in self.initrds:
-            return
         work = self.out / "work" / self.name
         work.mkdir(parents=True, exist_ok=True)
         with open(work / "lock", "w", encoding="ascii") as lock:
@@ -75,7 +68,7 @@ class Kernel:
                 first = build.archive(root)
             path = work / f"initrd-{crash_kernel.work.name}"
             crash_kernel.write_initrd(path, first)
-        self.initrds[name] = path
+        self.initrds[crash_kernel.name] = path
 
     def _add_modules(self, root):
         release = (self.folder / "release").read_text().strip()
