@@ -311,13 +311,13 @@ def reads_traces():
 
 def memory_is_split():
     """Where more than 2 GiB of guest memory are, and what the crash kernel leaves."""
-    machine, run = (importlib.import_module(f"rig.{name}") for name in ("machine", "run"))
+    x86, run = (importlib.import_module(f"rig.{name}") for name in ("arch.x86", "run"))
     gib = 1 << 30
     low, high = [(0, gib // 2)], [(0, 2 * gib), (4 * gib, 8 * gib)]
     wrong = [what for what, found, expected in (
-        ("512 MiB", machine.memory_ranges(512), low),
-        ("2 GiB", machine.memory_ranges(2048), [(0, 2 * gib)]),
-        ("6 GiB", machine.memory_ranges(6144), high),
+        ("512 MiB", x86.memory_ranges(512), low),
+        ("2 GiB", x86.memory_ranges(2048), [(0, 2 * gib)]),
+        ("6 GiB", x86.memory_ranges(6144), high),
         ("a hole", run.without(low, (1, 3)), [(0, 1), (3, gib // 2)]),
         ("a high one", run.without(high, (7 * gib, 8 * gib)),
          [(0, 2 * gib), (4 * gib, 7 * gib)])) if found != expected]
@@ -345,7 +345,7 @@ def wide_is_judged():
 
 def mapping_is_added():
     """A page far from the others, with tables of its own, in both formats."""
-    tables = importlib.import_module("rig.tables")
+    arch, tables = (importlib.import_module(f"rig.{name}") for name in ("arch", "tables"))
     device, page, far, free = 8, 0x10, 0x10 | 5 << 9 | 3 << 18, [0x6000, 0x7000]
     words = {
         # root, context (three levels), three tables
@@ -360,10 +360,10 @@ def mapping_is_added():
         memory = bytearray(0xa000)
         for at, word in entries.items():
             memory[at:at + 8] = word.to_bytes(8, "little")
-        reader = tables.open_tables(iommu, memory, 0x1000, False, tables.NOTHING)
+        reader = arch.of(iommu).open_tables(iommu, memory, 0x1000, False, tables.NOTHING)
         reader.mappings()
         reader.add_mapping(device, far, 0x8000, list(free))
-        again = tables.open_tables(iommu, memory, 0x1000, False, tables.NOTHING)
+        again = arch.of(iommu).open_tables(iommu, memory, 0x1000, False, tables.NOTHING)
         found = again.mappings()[device].runs
         if found != [(page, 1, 0x9000), (far, 1, 0x8000)]:
             raise Failed(f"{iommu}: {found}")
