@@ -466,7 +466,10 @@ DEMO = (("hda", "vtd", None, 2), ("bridge", "vtd", None, 2), ("reboot", "vtd", N
         ("quiet", "vtd", None, 1), ("removed", "vtd", None, 1),
         ("hda", "vtd", "pt>translated", 1),
         ("hda", "amdvi", None, 2), ("reboot", "amdvi", None, 1),
-        ("quiet", "amdvi", None, 1))
+        ("quiet", "amdvi", None, 1),
+        ("hda", "riscv", None, 2), ("bridge", "riscv", None, 2),
+        ("driverless", "riscv", None, 1), ("quiet", "riscv", None, 1),
+        ("hda", "riscv", "passthrough>translated", 1))
 
 
 def demo(session):
@@ -1029,6 +1032,10 @@ def small_search(session, checks, plan, size):
     return search
 
 
+# They need tools of a distribution, or sizes, that are known for x86 only.
+X86_ONLY = (save_dumps, installed_debian, small_kernels)
+
+
 class Checks:
     def __init__(self):
         self.passed = self.failed = self.skipped = 0
@@ -1258,7 +1265,10 @@ def main():
     if options.command == "one-run":
         return one_run(options)
     try:
-        return options.function(Session(options))
+        session = Session(options)
+        if options.function in X86_ONLY and session.arch.NAME != "x86":
+            raise build.RigError(f"{options.command} is for x86 only")
+        return options.function(session)
     except (build.RigError, machine.Broken) as error:
         # not 2: to kselftest that would be an expected failure
         print(f"error: {error}", file=sys.stderr)

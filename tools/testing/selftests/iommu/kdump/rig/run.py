@@ -22,7 +22,7 @@ KEYS = ("scenario", "iommu", "mode", "kernel", "qemu", "old_hits", "faults",
 # A line of the log about a fault of the IOMMU, or of what is dumped after it.
 FAULT_LINE = re.compile(
     r"(DMAR|AMD-Vi|iommu)\b.*\bfault|DMAR: (\[|Dump|.* entry: |pte level|page table)|"
-    r"Event logged|IO_PAGE_FAULT|(fault|event)\w*: \d+ callbacks suppressed")
+    r"Event logged|IO_PAGE_FAULT|Fault \d+ devid: |(fault|event)\w*: \d+ callbacks suppressed")
 
 # What no kernel says when all is well.
 COMPLAINT = re.compile(r"WARNING: |BUG: |Oops: |general protection fault|Kernel panic - ")
@@ -712,7 +712,7 @@ def run_once(scenario, kernel_name, image, initrd, variant, qemu, accel, folder,
     iommu_devices, missing = variant.qemu_devices(qemu, scenario.iommu_properties)
     if missing:
         raise machine.Broken(missing)
-    crash_options = [*variant.crash_words, *scenario.crash_options]
+    crash_options = [*variant.arch.CRASH_WORDS, *variant.crash_words, *scenario.crash_options]
     if kernel_name == "block":
         crash_options.append("iommu.kdump=block")
     cmdline = " ".join([

@@ -8,8 +8,9 @@ What is built and booted
 The machine
     QEMU (the program; "11": the one that fetch_qemu.sh gets), QEMU_VARIABLE (of the
     environment), NEWER_QEMU (where that script puts it), KVM, SLOWER,
-    FIRST_WORDS (for the kernel that crashes), LEAST_MIB, memory_ranges(), NOBODYS, model(), cpu(),
-    processors(), DISK_CONTROLLER, DISK_PLACE, DISK_BUS.
+    FIRST_WORDS (for the kernel that crashes), CRASH_WORDS (for the other), LEAST_MIB,
+    memory_ranges(), NOBODYS, model(), cpu(), processors(), DISK_CONTROLLER,
+    DISK_PLACE, DISK_BUS.
 IOMMUs and their modes
     SIDES, MODES, UNTRACED, qemu_devices(), why_not(): see x86.py and ../variants.py.
 Tables
@@ -18,9 +19,9 @@ Trace
     parsers(), MSIS, FAULT, FAULT_SOURCE, NO_FAULT, NOISE, ECHO.
 """
 
-from . import x86
+from . import riscv, x86
 
-ALL = (x86,)
+ALL = (x86, riscv)
 
 
 def of(iommu):

@@ -30,6 +30,7 @@ FIRST_WORDS = (
     # the check of the TSC waits with interrupts off for the other processor, up
     # to a time that does not pass as long as jiffies are the clock
     "tsc=nowatchdog")
+CRASH_WORDS = ()
 
 
 def compiler():
