@@ -14,6 +14,9 @@ export CACHE ?= $(OUT)/cache
 export LINUX LINUX_TARBALL FORCE PATCH FILES
 export N SEED CYCLE MUTANTS FILTER
 
+# The kernels that the rig needs for one IOMMU, or for those of x86.
+rig_kernels = $(if $(filter riscv,$(IOMMU)),kernel-riscv kernel-mainline-riscv,kernel kernel-mainline)
+
 # For the rig: how often, everything, one IOMMU, the kernels that crash.
 rig_options = $(if $(RUNS),--runs $(RUNS)) $(if $(ALL),--all) $(if $(IOMMU),--iommu $(IOMMU)) \
 	      $(if $(FIRST),--first $(FIRST))
@@ -25,7 +28,7 @@ KDUMP := tools/testing/selftests/iommu/kdump
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
-LOCKED := setup tree pull status kernel kernel-mainline kernel-dump kernels-dump kernel-debian debian-config kernels-off demo \
+LOCKED := setup tree pull status kernel kernel-mainline kernel-riscv kernel-mainline-riscv kernel-dump kernels-dump kernel-debian debian-config kernels-off demo \
 	  compare stock deb check corrupt soak dumps small debian-dump check-tools mutate fuzz bench \
 	  series lint matrix bisect-check regress bases clean
 # The KUnit tests come with a script of their own.
@@ -72,10 +75,20 @@ kernel: tree-keep ## build the framework kernel: out/build/framework
 kernel-mainline: tree-keep ## build the unmodified kernel: out/build/mainline
 	@scripts/kernel.sh mainline
 
-demo: kernel kernel-mainline ## crash with DMA in flight, with and without: a table, a picture; RUNS=, ALL=1
+# By a cross compiler. The unmodified one is not quite that: see base-riscv.sh.
+kernel-riscv: tree-keep
+	@scripts/setup.sh base riscv
+	@scripts/kernel.sh framework-riscv
+
+kernel-mainline-riscv: tree-keep
+	@scripts/setup.sh base riscv
+	@scripts/base-riscv.sh
+	@scripts/kernel.sh mainline-riscv
+
+demo: $(rig_kernels) ## crash with DMA in flight, with and without: a table, a picture; RUNS=, ALL=1, IOMMU=riscv
 	@$(RIG) demo $(rig_options)
 
-compare: kernel kernel-mainline ## all scenarios in all modes, side by side; RUNS=, IOMMU=, FIRST=
+compare: $(rig_kernels) ## all scenarios in all modes, side by side; RUNS=, IOMMU=, FIRST=
 	@$(RIG) compare $(filter-out --all,$(rig_options))
 
 stock: kernel ## crash Debian's own kernels, unmodified, into ours: a table; FIRST=stock-6.12
@@ -165,7 +178,7 @@ bases: tree-keep ## try "make apply" on every kernel source that Debian offers
 
 clean: ## remove what was built; the trees and out/cache stay
 	@rm -rf $(OUT)/build $(OUT)/linux/.build* $(OUT)/base/.build* $(OUT)/linux/.lint $(OUT)/base/.lint \
-		$(OUT)/bisect $(OUT)/regress $(OUT)/bases $(OUT)/mutate
+		$(OUT)/base-riscv $(OUT)/state/base-riscv.id $(OUT)/bisect $(OUT)/regress $(OUT)/bases $(OUT)/mutate
 
 endif
 

@@ -5,7 +5,8 @@
 # kernels, or the one that "make deb" puts into a package; framework-debian has Debian's
 # own configuration, with the modules that the rig loads and no others. Those for dumps have debug information, and the options of config.dump on top of those
 # in config. Those that end in -off are no crash kernels: CRASH_DUMP, which the framework
-# follows, is compiled out.
+# follows, is compiled out. Those that end in -riscv are for RISC-V, by a cross
+# compiler; the unmodified one is made from what base-riscv.sh makes.
 #
 #   JOBS=N   compilers at the same time (as many as there are processors)
 #
@@ -19,9 +20,10 @@ set -euo pipefail
 
 name=$1
 case $name in
-framework | framework-dump | framework-off | framework-debian | package)	tree=linux ;;
+framework | framework-dump | framework-off | framework-debian | framework-riscv | package)	tree=linux ;;
 mainline | mainline-dump | mainline-off)	tree=base ;;
-*)	die "kernel.sh: framework or mainline, and -dump, -off or nothing behind it, or package?" ;;
+mainline-riscv)	tree=base-riscv ;;
+*)	die "kernel.sh: framework or mainline, and -dump, -off, -riscv or nothing behind it, or package?" ;;
 esac
 
 self=$(realpath "$0")
@@ -29,12 +31,22 @@ source=$OUT/$tree
 log=$OUT/build/$name.log
 fragments=("$OUT/linux/tools/testing/selftests/iommu/kdump/config")
 folder=.build
+arch=x86_64
+cross=
+image=bzImage
 case $name in
 *-dump)
 	folder=.build-dump
 	fragments+=("${fragments[0]}.dump")
 	;;
 *-off)	folder=.build-off ;;
+*-riscv)
+	folder=.build-riscv
+	fragments+=("${fragments[0]}.riscv64")
+	arch=riscv
+	cross=riscv64-linux-gnu-
+	image=Image
+	;;
 *-debian)
 	folder=.build-debian
 	fragments=("$(realpath "$(dirname "$0")")/configs/debian.config")
@@ -49,8 +61,8 @@ jobs=${JOBS:-$(nproc)}
 
 repeatable_builds ''
 
-cc=${CC:-gcc}
-make=(make -C "$source" "O=$build" ARCH=x86_64 LOCALVERSION=)
+cc=${CC:-${cross}gcc}
+make=(make -C "$source" "O=$build" "ARCH=$arch" "CROSS_COMPILE=$cross" LOCALVERSION=)
 if command -v ccache >/dev/null; then
 	make+=("CC=ccache $cc" "HOSTCC=ccache gcc")
 else
@@ -172,7 +184,7 @@ done
 
 now=$(fingerprint)
 config_now=$(fingerprint 'Kconfig*')
-if [ "$now" = "$(cat "$build/.built" 2>/dev/null)" ] && [ -e "$build/arch/x86/boot/bzImage" ]; then
+if [ "$now" = "$(cat "$build/.built" 2>/dev/null)" ] && [ -e "$build/arch/${arch%_64}/boot/$image" ]; then
 	exit 0
 fi
 
@@ -183,7 +195,7 @@ if [ "$config_now" != "$(cat "$build/.configured" 2>/dev/null)" ]; then
 	configure
 	echo "$config_now" >"$build/.configured"
 fi
-if ! "${make[@]}" -j"$jobs" bzImage modules 2>&1 | progress; then
+if ! "${make[@]}" -j"$jobs" "$image" modules 2>&1 | progress; then
 	echo "the $name kernel does not build:" >&2
 	grep -E -m 10 -A 3 ' error: |undefined reference|\*\*\* ' "$log" >&2 || tail -n 10 "$log" >&2
 	die "see $log"

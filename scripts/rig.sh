@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # rig.sh SUBCOMMAND [OPTION...]: run the test rig on the two kernels that are built;
-# dumps and debian on those with debug information.
+# dumps and debian on those with debug information, and with --iommu riscv on those for
+# RISC-V.
 set -euo pipefail
 
 # shellcheck source=scripts/lib.sh
@@ -13,4 +14,5 @@ rig=$(dirname "$0")/../tools/testing/selftests/iommu/kdump/kdump_rig.py
 
 kind=
 case $1 in dumps | debian) kind=-dump ;; esac
+case " $* " in *" --iommu riscv "*) kind=-riscv ;; esac
 exec "$rig" "$1" --framework "$OUT/build/framework$kind" --mainline "$OUT/build/mainline$kind" --out "$OUT" "${@:2}"

@@ -255,6 +255,11 @@ def end_is_judged():
         "amdvi": ("amdvi_control_status MMIO_STATUS state 0x{}",
                   "amdvi_translation_result devid: 00:05.0, gpa 0x1000 hpa 0x2000",
                   "amdvi_translation_result devid: 01:00.0, gpa 0x1000 hpa 0x2000"),
+        # another directory is as bad as none
+        "riscv": ("memory_region_ops_write cpu 0 mr 0x1 addr 0x3010010 value 0x{}0403 size 8 "
+                  "name 'riscv-iommu-regs'",
+                  "riscv_iommu_dma (null): translate 0000:05.0 #0 RO 0x1000 -> 0x2000",
+                  "riscv_iommu_dma (null): translate 0001:00.0 #0 WR 0x1000 -> 0x2000"),
     }
     # (reason, when translation is off, the last access, the line of the reboot)
     cases = ((None, None, 8.9, True), ("own shutdown", 8.95, 8.9, True),
@@ -311,13 +316,15 @@ def reads_traces():
 
 def memory_is_split():
     """Where more than 2 GiB of guest memory are, and what the crash kernel leaves."""
-    machine, run = (importlib.import_module(f"rig.{name}") for name in ("machine", "run"))
+    x86, riscv, run = (importlib.import_module(f"rig.{name}")
+                       for name in ("arch.x86", "arch.riscv", "run"))
     gib = 1 << 30
     low, high = [(0, gib // 2)], [(0, 2 * gib), (4 * gib, 8 * gib)]
     wrong = [what for what, found, expected in (
-        ("512 MiB", machine.memory_ranges(512), low),
-        ("2 GiB", machine.memory_ranges(2048), [(0, 2 * gib)]),
-        ("6 GiB", machine.memory_ranges(6144), high),
+        ("512 MiB", x86.memory_ranges(512), low),
+        ("2 GiB", x86.memory_ranges(2048), [(0, 2 * gib)]),
+        ("6 GiB", x86.memory_ranges(6144), high),
+        ("RISC-V", riscv.memory_ranges(6144), [(2 * gib, 8 * gib)]),
         ("a hole", run.without(low, (1, 3)), [(0, 1), (3, gib // 2)]),
         ("a high one", run.without(high, (7 * gib, 8 * gib)),
          [(0, 2 * gib), (4 * gib, 7 * gib)])) if found != expected]
@@ -344,8 +351,8 @@ def wide_is_judged():
 
 
 def mapping_is_added():
-    """A page far from the others, with tables of its own, in both formats."""
-    tables = importlib.import_module("rig.tables")
+    """A page far from the others, with tables of its own, in formats of each kind."""
+    arch, tables = (importlib.import_module(f"rig.{name}") for name in ("arch", "tables"))
     device, page, far, free = 8, 0x10, 0x10 | 5 << 9 | 3 << 18, [0x6000, 0x7000]
     words = {
         # root, context (three levels), three tables
@@ -355,18 +362,54 @@ def mapping_is_added():
         "amdvi": {0x1000 + 32 * device: 3 << 61 | 0x3000 | 3 << 9 | 3,
                   0x3000: 3 << 61 | 0x4000 | 2 << 9 | 1, 0x4000: 3 << 61 | 0x5000 | 1 << 9 | 1,
                   0x5000 + 8 * page: 3 << 61 | 0x9000 | 1},
+        # a directory of two levels, a context of Sv39, three tables
+        "riscv": {0x1000: 2 << 10 | 1, 0x2000 + 32 * device: 1,
+                  0x2018 + 32 * device: 8 << 60 | 3, 0x3000: 4 << 10 | 1,
+                  0x4000: 5 << 10 | 1, 0x5000 + 8 * page: 9 << 10 | 0xc7},
     }
+    roots = {"riscv": 1 << 10 | 3}      # all else is at 0x1000
     for iommu, entries in words.items():
         memory = bytearray(0xa000)
         for at, word in entries.items():
             memory[at:at + 8] = word.to_bytes(8, "little")
-        reader = tables.open_tables(iommu, memory, 0x1000, False, tables.NOTHING)
+        reader = arch.of(iommu).open_tables(iommu, memory, roots.get(iommu, 0x1000), False,
+                                            tables.NOTHING)
         reader.mappings()
         reader.add_mapping(device, far, 0x8000, list(free))
-        again = tables.open_tables(iommu, memory, 0x1000, False, tables.NOTHING)
+        again = arch.of(iommu).open_tables(iommu, memory, roots.get(iommu, 0x1000), False,
+                                           tables.NOTHING)
         found = again.mappings()[device].runs
         if found != [(page, 1, 0x9000), (far, 1, 0x8000)]:
             raise Failed(f"{iommu}: {found}")
+
+
+def kept_root_is_judged():
+    """Of a root page that hardware does not let go of, pointers to our memory may change."""
+    arch, tables = (importlib.import_module(f"rig.{name}") for name in ("arch", "tables"))
+    # three levels: bus 1 has a context of Sv39 whose page table is empty
+    words = {0x1000: 2 << 10 | 1, 0x2000 + 8 * 2: 3 << 10 | 1, 0x3000: 1,
+             0x3018: 8 << 60 | 4}
+    for what, at, word, expected in (
+            ("nothing", 0x1000, words[0x1000], 0),
+            ("a pointer to our memory", 0x1000, 9 << 10 | 1, 0),
+            ("a new one", 0x1008, 9 << 10 | 1, 0),
+            ("a pointer to old memory", 0x1000, 5 << 10 | 1, 1),
+            ("none", 0x1000, 0, 1), ("a reserved bit", 0x1000, 9 << 10 | 3, 1),
+            ("the second level", 0x2010, 9 << 10 | 1, 1), ("a context", 0x3018, 0, 1)):
+        memory = bytearray(0xa000)
+        for place, value in words.items():
+            memory[place:place + 8] = value.to_bytes(8, "little")
+        reader = arch.of("riscv").open_tables("riscv", memory, 1 << 10 | 4, False,
+                                              tables.NOTHING)
+        if list(reader.mappings()) != [0x100]:
+            raise Failed(f"devices: {reader.mappings()}")
+        # as mmap does, the reader's copies stay what they were
+        reader.tables = {place: (bytes(data), bits)
+                         for place, (data, bits) in reader.tables.items()}
+        memory[at:at + 8] = word.to_bytes(8, "little")
+        found = reader.changes(memory, lambda address: address >= 0x9000)
+        if found != expected:
+            raise Failed(f"{what}: {found} changes, not {expected}")
 
 
 def acpi_table(signature, body):
@@ -458,12 +501,13 @@ def main():
                  for late in (False, True)]
     chance = random.Random(wanted.seed)
     print(f"# seed {wanted.seed}")
-    tap = Tap(len(plans) + 10)
+    tap = Tap(len(plans) + 11)
     tap.run("the judge of corrupted tables notices what is wrong", judge_notices)
     tap.run("interrupts are read from the trace", reads_traces)
     tap.run("the host knows where guest memory is", memory_is_split)
     tap.run("a boot that takes too long is noticed", wide_is_judged)
     tap.run("the host adds a mapping", mapping_is_added)
+    tap.run("only pointers of a kept root page may change", kept_root_is_judged)
     tap.run("the host adds a region of firmware's", region_is_added)
     tap.run("the host finds an ACPI table in memory", finds_acpi_table)
     tap.run("the judge goes on until the machine has ended", end_is_judged)

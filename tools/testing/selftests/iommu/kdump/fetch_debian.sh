@@ -7,7 +7,8 @@
 # started with their own loader and libraries.
 #
 # The script that reads this sets WHAT (for messages), SUITES (the one to take from is
-# the last), NEED_MIB, DOWNLOAD_MIB and NAME (of the folder), and defines
+# the last), NEED_MIB, DOWNLOAD_MIB and NAME (of the folder), if need be ARCHITECTURE
+# (Debian's name of it), and defines
 #
 #   write_starters FOLDER	what starts the programs
 #   try FOLDER			whether they run
@@ -47,7 +48,8 @@ private_apt()
 		-o "Dir::State::lists=$new/apt/lists" \
 		-o "Dir::State::status=$new/apt/state/status" \
 		-o "Dir::Cache=$new/apt/cache" \
-		-o APT::Architecture=amd64 -o APT::Architectures::=amd64 \
+		-o "APT::Architecture=${ARCHITECTURE:-amd64}" \
+		-o "APT::Architectures::=${ARCHITECTURE:-amd64}" \
 		-o APT::Install-Recommends=false \
 		-o APT::Update::Error-Mode=any \
 		-o APT::Update::Post-Invoke-Success::= \

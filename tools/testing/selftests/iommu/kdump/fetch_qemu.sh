@@ -1,17 +1,38 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# fetch_qemu.sh DIR: put the QEMU of Debian's trixie-backports, with all that it
-# depends on, into DIR/qemu-11. It is started by DIR/qemu-11/qemu-system-x86_64.
+# fetch_qemu.sh DIR [x86|riscv]: put the QEMU of Debian's trixie-backports, with all that
+# it depends on, into DIR/qemu-11, or DIR/qemu-11-riscv. It is started by
+# DIR/qemu-11/qemu-system-x86_64, or DIR/qemu-11-riscv/qemu-system-riscv64.
 # How, and what the exit status means: fetch_debian.sh.
 set -euo pipefail
 
-WHAT="QEMU 11"
-NAME=qemu-11
+usage()
+{
+	echo "usage: fetch_qemu.sh DIR [x86|riscv]" >&2
+	exit 2
+}
+
+[ $# = 1 ] || [ $# = 2 ] || usage
 SUITES="trixie trixie-backports"
-PACKAGES=(qemu-system-x86 qemu-system-data seabios ipxe-qemu)
 NEED_MIB=600
-DOWNLOAD_MIB=40
+case ${2:-x86} in
+x86)
+	WHAT="QEMU 11"
+	NAME=qemu-11
+	PROGRAM=qemu-system-x86_64
+	PACKAGES=(qemu-system-x86 qemu-system-data seabios ipxe-qemu)
+	DOWNLOAD_MIB=40
+	;;
+riscv)
+	WHAT="QEMU 11 for RISC-V"
+	NAME=qemu-11-riscv
+	PROGRAM=qemu-system-riscv64
+	PACKAGES=(qemu-system-riscv qemu-system-data ipxe-qemu)
+	DOWNLOAD_MIB=60
+	;;
+*)	usage ;;
+esac
 
 # shellcheck source=tools/testing/selftests/iommu/kdump/fetch_debian.sh
 . "$(dirname "$0")/fetch_debian.sh"
@@ -19,23 +40,22 @@ DOWNLOAD_MIB=40
 # Debian's own libraries, and not those of the system
 write_starters()
 {
-	cat >"$1/qemu-system-x86_64" <<'END'
+	sed "s/PROGRAM/$PROGRAM/" >"$1/$PROGRAM" <<'END'
 #!/bin/sh
 root=$(dirname "$(realpath "$0")")/root
 lib=$root/usr/lib/x86_64-linux-gnu
 export QEMU_MODULE_DIR="$lib/qemu"
 exec "$lib/ld-linux-x86-64.so.2" \
 	--library-path "$lib:$lib/pulseaudio:$lib/blas:$lib/lapack:$lib/samba:$lib/ceph" \
-	"$root/usr/bin/qemu-system-x86_64" -L "$root/usr/share/qemu" \
+	"$root/usr/bin/PROGRAM" -L "$root/usr/share/qemu" \
 	-L "$root/usr/share/seabios" -L "$root/usr/lib/ipxe/qemu" "$@"
 END
-	chmod 755 "$1/qemu-system-x86_64"
+	chmod 755 "$1/$PROGRAM"
 }
 
 try()
 {
-	"$1/qemu-system-x86_64" --version | head -n 1
+	"$1/$PROGRAM" --version | head -n 1
 }
 
-[ $# = 1 ] || { echo "usage: fetch_qemu.sh DIR" >&2; exit 2; }
 fetch_into "$1" "${PACKAGES[@]}"

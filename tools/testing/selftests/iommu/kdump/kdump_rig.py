@@ -23,7 +23,7 @@ import time
 
 sys.dont_write_bytecode = True          # the source tree stays clean
 
-from rig import (build, corrupt, debian, dumps, machine, page,  # noqa: E402
+from rig import (arch, build, corrupt, debian, dumps, machine, page,  # noqa: E402
                  processes, report, run, scenarios, small, stock, trace, variants)
 
 KSFT_SKIP = 4
@@ -71,6 +71,9 @@ class Session:
         self._newer = None              # (path, why there is none)
         self.extras = {}                # by arm: for the scenarios, see Scenario.extras
         self.accel = "tcg"
+        self.arch = options.arch = architecture(options)
+        options.qemu = options.qemu or os.environ.get(self.arch.QEMU_VARIABLE,
+                                                      self.arch.QEMU)
         if options.qemu == "11":
             options.qemu, why = self.newer_qemu()
             if why:
@@ -84,7 +87,7 @@ class Session:
         place = getattr(self.options, name)
         if not place:
             return None
-        kernel = build.Kernel(name, place, self.out)
+        kernel = build.Kernel(name, place, self.out, self.arch)
         self.out.mkdir(parents=True, exist_ok=True)
         sweep(self.out)
         kernel.prepare(self.say, tools)
@@ -101,6 +104,8 @@ class Session:
         arms: of the kernels that they crash into.
         """
         missing = {}
+        if not self.arch.STOCK:
+            return [], {words: "the rig knows Debian's kernels for x86 only"}
         for version in stock.versions(words):
             kernel = stock.Kernel(version, self.out)
             why = kernel.fetch(self.say)
@@ -136,10 +141,11 @@ class Session:
         """(path, None), or (None, why there is none). Fetched when first wanted."""
         if not self._newer:
             self.out.mkdir(parents=True, exist_ok=True)
-            private = self.out / "qemu-11/qemu-system-x86_64"
+            private = self.out / self.arch.NEWER_QEMU
             if not private.exists():
                 self.say("fetching QEMU 11 into a private folder")
-            why = build.unavailable(("fetch_qemu.sh", self.out), 600, "QEMU 11")
+            why = build.unavailable(("fetch_qemu.sh", self.out, self.arch.NAME), 600,
+                                    "QEMU 11")
             self._newer = (None, why) if why else (str(private), None)
         return self._newer
 
@@ -156,6 +162,9 @@ class Session:
     def choose_accel(self):
         """TCG, unless KVM was asked for and boots each of these kernels."""
         if self.options.accel != "kvm":
+            return
+        if not self.arch.KVM:
+            self.say("this host has no KVM for the guest's processors: using TCG")
             return
         for kernel in self.kernels.values():
             if not self._kvm_boots(kernel):
@@ -180,7 +189,8 @@ class Session:
 
     def _probe(self, kernel):
         with temporary_folder(self.out) as folder:
-            guest = machine.Machine(folder, self.options.qemu, "kvm", "vtd")
+            guest = machine.Machine(folder, self.options.qemu, "kvm",
+                                    variants.default("vtd"))
             seen = []
 
             def on_line(_now, line):
@@ -191,7 +201,8 @@ class Session:
             try:
                 guest.run(guest.command(kernel.image, kernel.initrd,
                                         "console=ttyS0,115200 panic=-1 "
-                                        "rig.role=first", []),
+                                        "rig.role=first", [],
+                                        trace.events("vtd")),
                           on_line, KVM_PROBE_SECONDS)
             except (machine.Broken, machine.Lost, processes.Stopped):
                 pass
@@ -281,7 +292,8 @@ class Session:
                        json.dumps(self.extras.get(plan.arm, {}) | dict(plan.settings)),
                        str(plan.seed), *plan.words]
             scenario = named(plan.scenario)
-            limit = scenario.timeout + scenario.judging + run.STOCK_SECONDS
+            limit = (scenario.timeout * variant.arch.SLOWER + scenario.judging
+                     + run.STOCK_SECONDS)
             status, output = processes.run(command, limit)
             outcome = folder / "outcome.json"
             if outcome.exists():
@@ -394,9 +406,16 @@ def write_whole(path, text):
 
 # -- subcommands ---------------------------------------------------------------
 
+def architecture(options):
+    """By what --iommu asks for, or by what the kernels are."""
+    if options.iommu:
+        return arch.of(options.iommu)
+    return arch.of_build(pathlib.Path(options.framework or options.mainline or ""))
+
+
 def chosen_variants(options, modes):
     """What --iommu and --mode ask for; modes: without --mode (None: the default)."""
-    iommus = [options.iommu] if options.iommu else list(variants.MODES)
+    iommus = [options.iommu] if options.iommu else list(options.arch.MODES)
     modes = options.mode or modes
     found = []
     for iommu in iommus:
@@ -404,7 +423,7 @@ def chosen_variants(options, modes):
             found.append(variants.default(iommu))
         elif modes == "all" or options.iommu:
             found += variants.select(iommu, modes)
-        else:       # both IOMMUs: what each has of these modes
+        else:       # all IOMMUs: what each has of these modes
             known = [m for m in modes.split(",") if m in variants.MODES[iommu]]
             if known:
                 found += variants.select(iommu, ",".join(known))
@@ -446,7 +465,10 @@ DEMO = (("hda", "vtd", None, 2), ("bridge", "vtd", None, 2), ("reboot", "vtd", N
         ("quiet", "vtd", None, 1), ("removed", "vtd", None, 1),
         ("hda", "vtd", "pt>translated", 1),
         ("hda", "amdvi", None, 2), ("reboot", "amdvi", None, 1),
-        ("quiet", "amdvi", None, 1))
+        ("quiet", "amdvi", None, 1),
+        ("hda", "riscv", None, 2), ("bridge", "riscv", None, 2),
+        ("driverless", "riscv", None, 1), ("quiet", "riscv", None, 1),
+        ("hda", "riscv", "passthrough>translated", 1))
 
 
 def demo(session):
@@ -459,7 +481,7 @@ def demo(session):
         return show(session, arms, "demo", plans, skipped)
     plans, skipped = [], {}
     for name, iommu, mode, runs in DEMO:
-        if options.iommu not in (None, iommu):
+        if options.iommu not in (None, iommu) or iommu not in options.arch.MODES:
             continue
         chosen = variants.select(iommu, mode) if mode else [variants.default(iommu)]
         more = plans_for(session, arms, chosen, lambda s, v, n=runs: options.runs or n,
@@ -855,7 +877,7 @@ def save_dumps(session):
 
 def check_dump_controls(session, checks, controls):
     """On the unmodified kernel something must go wrong with each IOMMU."""
-    for iommu in variants.MODES:
+    for iommu in dumps.MODES:
         mine = [plan for plan in controls if plan.variant.iommu == iommu]
         name = f"control on mainline, {iommu}"
         if not mine:
@@ -1015,6 +1037,10 @@ def small_search(session, checks, plan, size):
     return search
 
 
+# They need tools of a distribution, or sizes, that are known for x86 only.
+X86_ONLY = (save_dumps, installed_debian, small_kernels)
+
+
 class Checks:
     def __init__(self):
         self.passed = self.failed = self.skipped = 0
@@ -1039,7 +1065,7 @@ def run_scenario(session):
     """One scenario on one kernel, as often as wanted."""
     options = session.options
     scenario = scenarios.ALL[options.scenario]()
-    options.iommu = options.iommu or "vtd"
+    options.iommu = options.iommu or next(iter(options.arch.MODES))
     chosen = chosen_variants(options, None)
     plans = []
     for variant in chosen:
@@ -1128,7 +1154,8 @@ def arguments():
         command.add_argument("--out", metavar="DIR", default="out",
                              help="where results go (default: ./out)")
         command.add_argument("--iommu", choices=list(variants.MODES),
-                             help="only this one (run: vtd if not given)")
+                             help="only this one (run: vtd if not given); without it "
+                                  "all of the architecture that the kernels are for")
         command.add_argument("--mode", metavar="MODE[,MODE...]",
                              help="only these, or all; see the list command "
                                   "(default: compare and check all, the others "
@@ -1140,8 +1167,7 @@ def arguments():
                              help="runs at the same time (default: 2)")
         command.add_argument("--accel", choices=("tcg", "kvm"), default="tcg",
                              help="kvm is used only if a probe boot works")
-        command.add_argument("--qemu", default=os.environ.get(
-            "QEMU", "qemu-system-x86_64"), help="QEMU to use; 11: one that is "
+        command.add_argument("--qemu", help="QEMU to use; 11: one that is "
                              "fetched into DIR/qemu-11, as is done without being "
                              "asked for what no older one can do")
         command.add_argument("--keep", action="store_true",
@@ -1223,7 +1249,9 @@ def arguments():
     command.add_argument("seed", type=int)
     command.add_argument("words", nargs="*")
     # nor this: between QEMU and the trace file, see trace.thin()
-    commands.add_parser("thin-trace").add_argument("path")
+    command = commands.add_parser("thin-trace")
+    command.add_argument("path")
+    command.add_argument("iommu")
 
     words = sys.argv[1:]
     if not words:
@@ -1238,11 +1266,14 @@ def main():
         list_all()
         return 0
     if options.command == "thin-trace":
-        return trace.thin(sys.stdin.fileno(), options.path)
+        return trace.thin(sys.stdin.fileno(), options.path, options.iommu)
     if options.command == "one-run":
         return one_run(options)
     try:
-        return options.function(Session(options))
+        session = Session(options)
+        if options.function in X86_ONLY and session.arch.NAME != "x86":
+            raise build.RigError(f"{options.command} is for x86 only")
+        return options.function(session)
     except (build.RigError, machine.Broken) as error:
         # not 2: to kselftest that would be an expected failure
         print(f"error: {error}", file=sys.stderr)

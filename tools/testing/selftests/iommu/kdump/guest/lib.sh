@@ -229,7 +229,7 @@ say_groups() {
 }
 
 load_crash_kernel() {
-	crash_load /boot/bzImage /boot/initrd \
+	crash_load /boot/kernel /boot/initrd \
 		"console=ttyS0,115200 rig.role=crash rig.scenario=$scenario $* \
 ${reversed:+rig.reversed }\
 panic=5 nr_cpus=1 irqpoll reset_devices no_timer_check printk.devkmsg=on $crash_options" ||

@@ -40,22 +40,24 @@ def unavailable(words, seconds, what):
 class Kernel:
     """A finished kernel build, and what the rig makes of it."""
 
-    def __init__(self, name, build, out):
+    def __init__(self, name, build, out, architecture):
         self.name = name
+        self.arch = architecture
         self.build = pathlib.Path(build).resolve()
-        self.image = self.build / "arch/x86/boot/bzImage"
+        self.image = self.build / self.arch.IMAGE
         release = self.build / "include/config/kernel.release"
         for needed in (self.image, release, self.build / "Module.symvers"):
             if not needed.exists():
                 raise RigError(
                     f"{self.build} is no finished kernel build ({needed.name} is "
-                    f"missing): build bzImage and modules there, with the options "
+                    f"missing): build {self.arch.TARGETS} there, with the options "
                     f"of {HERE / 'config'}")
         self.release = release.read_text().strip()
         self.digest = hashlib.sha256(self.image.read_bytes()).hexdigest()
         # one folder per build: two builds under one name do not disturb each other
         place = hashlib.sha256(str(self.build).encode()).hexdigest()[:8]
-        self.work = pathlib.Path(out).resolve() / "work" / f"{name}-{place}"
+        self.out = pathlib.Path(out).resolve()
+        self.work = self.out / "work" / f"{name}-{place}"
         self.initrd = None
         self.crash_initrd = None    # the part of it that a crash kernel gets
         self.helpers = ()
@@ -80,7 +82,7 @@ class Kernel:
         with open(self.work / "lock", "w", encoding="ascii") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             # runs take minutes; a build that goes on meanwhile must not matter
-            copy = self.work / "bzImage"
+            copy = self.work / self.image.name
             shutil.copyfile(self.image, copy)
             self.image = copy
             say(f"{self.name}: helpers and test modules for {self.release}")
@@ -98,7 +100,7 @@ class Kernel:
             if (target.exists() and
                     target.stat().st_mtime > source.stat().st_mtime):
                 continue
-            must([os.environ.get("CC", "gcc"), "-static", "-Os", "-s", "-Wall",
+            must([self.arch.compiler(), "-static", "-Os", "-s", "-Wall",
                    "-o", str(target), str(source)],
                   f"{source.name} cannot be compiled")
         return [folder / name for name in HELPERS] + [self._self_test(folder)]
@@ -121,7 +123,7 @@ class Kernel:
             shutil.copy(source, copy)
             for header in tree.glob("kselftest*.h"):
                 shutil.copy(header, folder)
-            must([os.environ.get("CC", "gcc"), "-static", "-Os", "-s", "-Wall",
+            must([self.arch.compiler(), "-static", "-Os", "-s", "-Wall",
                    "-Wno-unused-function", "-o", str(target),
                    str(copy / source.name)], f"{source.name} cannot be compiled")
         return target
@@ -136,9 +138,12 @@ class Kernel:
             copy = folder / source.name
             if not copy.exists() or copy.read_bytes() != source.read_bytes():
                 shutil.copyfile(source, copy)
-        compiler = "ccache gcc" if shutil.which("ccache") else "gcc"
+        compiler = f"{self.arch.TOOLS}gcc"
+        if shutil.which("ccache"):
+            compiler = f"ccache {compiler}"
         must(["make", "-s", "-C", str(self.build), f"M={folder}",
-               f"CC={compiler}", "modules"], "the test modules cannot be built",
+               f"CC={compiler}", *self.arch.MAKE_WORDS, "modules"],
+             "the test modules cannot be built",
               env=_plain_environment())
         return sorted(folder.glob("*.ko"))
 
@@ -147,9 +152,9 @@ class Kernel:
             root = scratch / "root"
             library = root / "lib/modules" / self.release
             library.mkdir(parents=True)
-            add_guest(root, self.helpers)
+            add_guest(root, self)
             for module in list(self.build.rglob("*.ko")) + modules:
-                must(["objcopy", "--strip-debug", str(module),
+                must([f"{self.arch.TOOLS}objcopy", "--strip-debug", str(module),
                        str(library / module.name)], "objcopy fails; install the "
                       "package binutils")
             for name in ("modules.builtin", "modules.order"):
@@ -174,7 +179,7 @@ class Kernel:
         with scratch_folder(self.work) as scratch:
             boot = scratch / "first/boot"
             boot.mkdir(parents=True)
-            shutil.copyfile(self.image, boot / "bzImage")
+            shutil.copyfile(self.image, boot / "kernel")
             shutil.copyfile(self.crash_initrd, boot / "initrd")
             write_whole(path, _pad(first) + _cpio(boot.parent))
 
@@ -196,9 +201,9 @@ def write_whole(path, data):
     os.replace(partial, path)
 
 
-def add_guest(root, helpers):
-    """Put in what runs in every guest."""
-    busybox = os.environ.get("BUSYBOX") or shutil.which("busybox")
+def add_guest(root, kernel):
+    """Put in what runs in every guest. kernel: one whose helpers are built."""
+    busybox = kernel.arch.busybox(kernel.out)
     if not busybox:
         raise RigError(f"no busybox: {BUSYBOX_HINT}")
     with open(busybox, "rb") as program:
@@ -207,7 +212,7 @@ def add_guest(root, helpers):
     (root / "bin").mkdir(parents=True)
     (root / "dev").mkdir()
     shutil.copy(busybox, root / "bin/busybox")
-    for helper in helpers:
+    for helper in kernel.helpers:
         shutil.copy(helper, root / "bin")
     shutil.copy(HERE / "guest/init", root / "init")
     (root / "init").chmod(0o755)

@@ -550,7 +550,7 @@ class Corrupt(scenarios.Streams):
 
 def cases_of(variant):
     """Names of the cases of an IOMMU in a mode."""
-    kinds = CASES[variant.iommu].get(variant.mode, {})
+    kinds = CASES.get(variant.iommu, {}).get(variant.mode, {})
     return [f"{kind}-{case.replace('@', '-')}" for kind, cases in kinds.items()
             for case in cases.split()]
 

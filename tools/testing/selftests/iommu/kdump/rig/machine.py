@@ -12,22 +12,12 @@ import subprocess
 import sys
 import time
 
-from . import processes, trace
+from . import processes
 
 # Of guest memory, where a scenario does not want more.
 MEMORY_MIB = 512
-# Of more than that QEMU's q35 puts the rest behind 4 GiB.
+# More than that not every QEMU, nor every host, has.
 LOW_MIB = 2048
-HIGH_MIB = 4096
-
-
-def memory_ranges(mebibytes):
-    """[(start, end)] of guest memory of this size, as guest physical addresses."""
-    if mebibytes <= LOW_MIB:
-        return [(0, mebibytes << 20)]
-    return [(0, LOW_MIB << 20),
-            (HIGH_MIB << 20, (HIGH_MIB + mebibytes - LOW_MIB) << 20)]
-
 
 # Ends of QEMU that are QEMU's own fault: the run says nothing about the kernel.
 KNOWN_DEFECTS = (
@@ -141,17 +131,18 @@ class Monitor:
 
 
 class Machine:
-    def __init__(self, folder, qemu, accel, iommu, memory_mib=MEMORY_MIB):
+    def __init__(self, folder, qemu, accel, variant, memory_mib=MEMORY_MIB):
         self.folder = folder
         self.qemu = qemu
         self.accel = accel
-        self.iommu = iommu
+        self.variant = variant
+        self.arch = variant.arch
         self.console = []               # (time, line)
         self.fds = []
         # A guest physical address is an offset into the file, which has holes where the
         # guest has none. Writable: some scenarios forge tables of the kernel that crashes.
         self.memory_mib = memory_mib
-        self.ranges = memory_ranges(memory_mib)
+        self.ranges = self.arch.memory_ranges(memory_mib)
         size = self.ranges[-1][1]
         self._memory_fd = os.memfd_create("guest-memory")
         os.ftruncate(self._memory_fd, size)
@@ -160,19 +151,17 @@ class Machine:
         self.monitor = Monitor()
         self._trace_end, self._trace_qemu = os.pipe()
 
-    def command(self, image, initrd, cmdline, devices, reboots=False, more_events=(),
+    def command(self, image, initrd, cmdline, devices, traced, reboots=False,
                 more_cpu=""):
+        """traced: names of events of QEMU's trace."""
         events = self.folder / "trace.events"
-        events.write_text("\n".join([*trace.events(self.iommu), *more_events]) + "\n",
-                          encoding="ascii")
-        # some hosts offer that register and then refuse to set it
-        cpu = "host,-arch-capabilities" if self.accel == "kvm" else "max"
-        split = ",kernel-irqchip=split" if self.accel == "kvm" else ""
+        events.write_text("\n".join(traced) + "\n", encoding="ascii")
         return [
             self.qemu, "-nodefaults", "-display", "none",
             *([] if reboots else ["-no-reboot"]),
-            "-accel", self.accel, "-cpu", cpu + more_cpu, "-smp", "2",
-            *self._memory_words(f"q35{split}"),
+            "-accel", self.accel, "-cpu", self.arch.cpu(self.accel) + more_cpu,
+            "-smp", "2",
+            *self._memory_words(self.arch.model(self.variant, self.accel)),
             "-kernel", str(image), *(["-initrd", str(initrd)] if initrd else []),
             "-append", cmdline,
             "-chardev", "stdio,id=console,signal=off",
@@ -186,9 +175,10 @@ class Machine:
         words = ["-m", f"{self.memory_mib}M"]
         back = f"mem-path=/proc/self/fd/{self._memory_fd},share=on"
         if len(self.ranges) == 1:
+            start = self.ranges[0][0]
             return ["-machine", f"{model},memory-backend=memory", *words,
                     "-object", f"memory-backend-file,id=memory,size={self.memory_mib}M,"
-                    + back]
+                    + (f"offset={start}," if start else "") + back]
         for number, (start, end) in enumerate(self.ranges):
             words += ["-object", f"memory-backend-file,id=memory{number},"
                                  f"size={end - start},offset={start},{back}",
@@ -231,7 +221,8 @@ class Machine:
         rig = os.path.join(os.path.dirname(os.path.dirname(
             os.path.abspath(__file__))), "kdump_rig.py")
         return processes.start([sys.executable, rig, "thin-trace",
-                                str(self.trace_path)], stdin=self._trace_end)
+                                str(self.trace_path), self.variant.iommu],
+                               stdin=self._trace_end)
 
     def _close_trace_pipe(self):
         for end in (self._trace_end, self._trace_qemu):
@@ -283,9 +274,7 @@ class Machine:
         except Broken as error:
             return str(error)
         (self.folder / "registers").write_text(text, encoding="utf-8")
-        found = re.findall(r"RIP=([0-9a-f]+).*?HLT=([01])", text, re.DOTALL)
-        return "processors at " + ", ".join(
-            at + (" (halted)" if halted == "1" else "") for at, halted in found)
+        return "processors at " + ", ".join(self.arch.processors(text))
 
     def _judge_end(self, status, errors):
         text = errors.read_text(encoding="utf-8", errors="replace")

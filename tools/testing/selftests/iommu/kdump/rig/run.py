@@ -19,13 +19,10 @@ KEYS = ("scenario", "iommu", "mode", "kernel", "qemu", "old_hits", "faults",
         "window_ms", "groups", "vmcore", "seconds", "verdict", "reason")
 
 
-# Where AMD-Vi's registers are in QEMU; the first is the device table's address.
-AMDVI_DEVICE_TABLE = 0xfed80000
-
 # A line of the log about a fault of the IOMMU, or of what is dumped after it.
 FAULT_LINE = re.compile(
     r"(DMAR|AMD-Vi|iommu)\b.*\bfault|DMAR: (\[|Dump|.* entry: |pte level|page table)|"
-    r"Event logged|IO_PAGE_FAULT|(fault|event)\w*: \d+ callbacks suppressed")
+    r"Event logged|IO_PAGE_FAULT|Fault \d+ devid: |(fault|event)\w*: \d+ callbacks suppressed")
 
 # What no kernel says when all is well.
 COMPLAINT = re.compile(r"WARNING: |BUG: |Oops: |general protection fault|Kernel panic - ")
@@ -53,6 +50,7 @@ class Run:
         self.first = first          # the kernel that crashes, if it is another one
         self.variant = variant
         self.iommu = variant.iommu
+        self.arch = variant.arch
         self.folder = folder
         self.token = secrets.token_hex(4)
         self.wires = {}
@@ -85,10 +83,10 @@ class Run:
         self.gone = {}
 
         # from guest memory
-        self.old_root = None        # AMD's register, when the kernel crashed
+        self.old_root = None        # the register with the root, when the kernel crashed
         self.old_map = None         # {device: tables.PageMap}
         self.old_tables = None
-        self.last_root = 0          # the same, when it was last read
+        self.registers = {}         # what registers were, when they were last read
         self.changed = None         # tables of the crashed kernel, at the end
         self.new_maps = []          # (time, {device: tables.PageMap})
         self.open_devices = []      # (time, devices that AMD-Vi does not translate)
@@ -185,8 +183,7 @@ class Run:
         """The guest waits for the answer: before it is the past, after it future."""
         request = words[0]
         if request == "panic":
-            if self.iommu == "amdvi":
-                self.old_root = self._amdvi_device_table()
+            self.old_root = self._root_register()
             self.scenario.before_panic(self)
             self.times["panic"] = time.time()
         elif request == "may-fault" and words[1] == "end":
@@ -244,9 +241,8 @@ class Run:
     def _read_old_tables(self):
         # The line that tells of the new kernel may have come late; but a table in
         # old memory is the crashed kernel's whenever it is read.
-        # Linux gives nobody memory of the first MiB
         untranslated = tables.identity(without(without(
-            self.machine.ranges, self.crash_range), (0, 1 << 20)))
+            self.machine.ranges, self.crash_range), self.arch.NOBODYS))
         if self.variant.first == "off":
             self.old_map = dict.fromkeys(self.scenario.devices, untranslated)
             return
@@ -272,8 +268,7 @@ class Run:
             self.shared_ids = max(self.shared_ids, self._shared_ids(reader))
             if "over" not in self.times:
                 self.scenario.on_new_tables(self, reader)
-            if self.iommu == "amdvi":
-                self.open_devices.append((now, reader.untranslated))
+            self.open_devices.append((now, reader.untranslated))
 
     def on_end(self):
         """QEMU has ended, and has left the memory as it was at that moment."""
@@ -303,23 +298,28 @@ class Run:
 
     def _tables(self, untranslated, old):
         """A reader of the tables in use; of those in old memory only, if old."""
-        scalable = False
-        if self.iommu == "amdvi":
-            root = self.old_root if old else self._amdvi_device_table()
+        known = []
+        if self.iommu in self.arch.ROOT_REGISTERS:
+            root = self.old_root if old else self._root_register()
         else:
-            known = [root for root in trace.roots(self.machine.trace_path)
+            known = [root for root in trace.roots(self.machine.trace_path, self.iommu)
                      if not old or self.in_old_memory(root.address)]
             root = known[-1].address if known else 0
-            scalable = known[-1].scalable if known else False
         if not root & ~0xfff:
             return None
-        return tables.open_tables(self.iommu, self.machine.memory, root, scalable,
-                                  untranslated)
+        return self.arch.open_tables(self.iommu, self.machine.memory, root,
+                                     self.arch.table_format(self, known), untranslated)
 
-    def _amdvi_device_table(self):
+    def _root_register(self):
+        """None for an IOMMU of which the trace tells it."""
+        address = self.arch.ROOT_REGISTERS.get(self.iommu)
+        return self.register(address) if address else None
+
+    def register(self, address):
+        """What a register is, or was at last."""
         if "over" not in self.times:        # nobody is there to ask any more
-            self.last_root = self.machine.monitor.read_register(AMDVI_DEVICE_TABLE)
-        return self.last_root
+            self.registers[address] = self.machine.monitor.read_register(address)
+        return self.registers.get(address, 0)
 
     # -- afterwards --------------------------------------------------------------
 
@@ -525,11 +525,7 @@ class Run:
         expected = self._old(record.device).find(record.iova >> 12)
         if expected is None:
             return True
-        found = record.address & ~4095
-        if self.iommu != "amdvi":
-            return found != expected
-        # the trace has the beginning of the page, and pages have many sizes
-        return not 0 <= expected - found < (found & -found or expected + 1)
+        return not self.arch.same_place(self.iommu, expected, record.address & ~4095)
 
     def _reused(self, old, new):
         """Pages of an old map that a new one maps to crash-kernel memory."""
@@ -541,15 +537,10 @@ class Run:
                     yield page + (at - address) // 4096
 
     def _decided(self, record):
-        """AMD-Vi's Untranslated records as what the device table makes of them."""
+        """Untranslated records as what tables make of them."""
         if not isinstance(record, trace.Untranslated):
             return record
-        for when, devices in self.open_devices:
-            if when >= record.time and record.device in devices:
-                return trace.Access(*record, record.iova)
-            if when >= record.time:
-                break
-        return trace.Fault(*record, None, None)
+        return self.arch.decided(self, record)
 
     def _scenario_groups(self):
         wanted = {trace.requester_name(device)
@@ -565,7 +556,8 @@ class Run:
     def look_for_changes(self):
         """Compare the crashed kernel's tables with what they were, the first time only."""
         if self.changed is None:
-            self.changed = (self.old_tables.changes(self.machine.memory)
+            self.changed = (self.old_tables.changes(self.machine.memory,
+                                                    self.in_crash_memory)
                             if self.old_tables else 0)
 
     def reasons(self):
@@ -720,33 +712,30 @@ def run_once(scenario, kernel_name, image, initrd, variant, qemu, accel, folder,
     iommu_devices, missing = variant.qemu_devices(qemu, scenario.iommu_properties)
     if missing:
         raise machine.Broken(missing)
-    crash_options = [*variant.crash_words, *scenario.crash_options]
+    crash_options = [*variant.arch.CRASH_WORDS, *variant.crash_words, *scenario.crash_options]
     if kernel_name == "block":
         crash_options.append("iommu.kdump=block")
     cmdline = " ".join([
         "console=ttyS0,115200 printk.devkmsg=on panic=-1",
         f"crashkernel={scenario.crashkernel}", *scenario.first_options,
-        # an emulated timer on a busy host may miss what that check expects
-        "no_timer_check",
-        # the check of the TSC waits with interrupts off for the other processor, up
-        # to a time that does not pass as long as jiffies are the clock
-        "tsc=nowatchdog",
-        *variant.first_words, "rig.role=first",
+        *variant.arch.FIRST_WORDS, *variant.first_words, "rig.role=first",
         f"rig.scenario={scenario.script or scenario.name}", *words,
         f"rig.token={run.token}", "rig.crash=" + ";".join(crash_options)])
     outcome = {}
     try:
-        run.machine = machine.Machine(folder, qemu, accel, variant.iommu, max(
-            scenario.memory_mib, STOCK_MIB if first else 0))
+        run.machine = machine.Machine(folder, qemu, accel, variant, max(
+            scenario.memory_mib, variant.arch.LEAST_MIB, STOCK_MIB if first else 0))
         for name in scenario.wires:
             run.wires[name] = Wire(run.token)
         run.machine.fds = [wire.qemus.fileno() for wire in run.wires.values()]
         command = run.machine.command(
             image, None if scenario.root else initrd, cmdline,
             iommu_devices + scenario.qemu_devices(run.wires, folder),
-            scenario.reboots, scenario.more_events, scenario.cpu)
+            [*trace.events(variant.iommu), *scenario.more_events],
+            scenario.reboots, scenario.cpu)
         run.machine.run(command, run.on_line,
-                        scenario.timeout + (STOCK_SECONDS if first else 0))
+                        scenario.timeout * variant.arch.SLOWER
+                        + (STOCK_SECONDS if first else 0))
         run.on_end()
         missing = [name for name in ("panic", "dead", "boot", "userspace", "end")
                    if name not in run.times]

@@ -8,7 +8,8 @@ import re
 import struct
 import time
 
-from . import firmware, machine, tables, trace, variants
+from . import firmware, machine, tables, trace
+from .arch import x86
 
 MEBIBYTE = 1 << 20
 
@@ -81,6 +82,9 @@ class Scenario:
 
     def why_not(self, variant, qemu):
         """Why it cannot be run with this IOMMU, mode and QEMU; None if it can."""
+        why = variant.arch.why_not(self.name, variant)
+        if why:
+            return why
         if self.memory_mib > machine.LOW_MIB:
             if machine.major(qemu) < 11:
                 return machine.NeedsQemu11("more memory than 2 GiB needs QEMU 11")
@@ -293,7 +297,8 @@ class Storm(Sound):
             raise KeyError(request)
         deadline = time.monotonic() + self.PATIENCE
         while time.monotonic() < deadline and \
-                trace.faults_so_far(run.machine.trace_path) < self.FAULTS:
+                trace.faults_so_far(run.machine.trace_path,
+                                    run.iommu) < self.FAULTS:
             time.sleep(0.5)
 
     def applies(self, variant, arm):
@@ -435,13 +440,16 @@ class Disk(Scenario):
     name = "disk"
     stock = True
     summary = "the dump is written to a disk, and is what was in memory"
-    devices = {trace.requester("00:1f.2"): "ahci"}
     driver_built_in = True
     mixed = True
     needs_legacy_dma = False    # a disk that nobody asks for anything is silent
     timeout = 180               # a disk whose DMA is dead takes its time to fail
     SIZE = 64 * MEBIBYTE
     SAVED = 16 * MEBIBYTE       # as much as guest/scenarios/disk.sh saves
+
+    @property
+    def devices(self):
+        return {trace.requester(self.variant.arch.DISK_PLACE): "ahci"}
 
     @staticmethod
     def _image(folder):
@@ -453,7 +461,8 @@ class Disk(Scenario):
         # unsafe: no waiting for the host's disk, which nobody reads afterwards
         return ["-drive", "if=none,id=disk,format=raw,cache=unsafe,"
                 f"file={self._image(folder)}",
-                "-device", "ide-hd,drive=disk,bus=ide.0"]
+                *self.variant.arch.DISK_CONTROLLER,
+                "-device", f"ide-hd,drive=disk,bus={self.variant.arch.DISK_BUS}"]
 
     def judge(self, run):
         try:
@@ -693,7 +702,7 @@ class Wide(Scenario):
         # that much higher
         words += ["-global", "q35-pcihost.pci-hole64-size=48T"]
         if self.variant.mode != "v1":           # which has it already
-            words += variants.SOUTHBRIDGE
+            words += x86.SOUTHBRIDGE
         return words
 
     def on_console(self, now, line, run):
@@ -1167,7 +1176,7 @@ class Roots(Streams):
                                     leaf + 8 * (used - self.page))
         self.target = free.pop()
         struct.pack_into("<Q", run.machine.memory, leaf,
-                         other & ~tables.ADDRESS | self.target)
+                         reader.pointing(other, self.target))
 
     def on_new_tables(self, run, reader):
         # once a driver has come, both devices have the mappings of both
@@ -1242,8 +1251,9 @@ class Mixture(Contradiction):
 
     def judge(self, run):
         reasons = []
-        # what is not translated, but for the first MiB, which is nobody's
-        if run.old_map[self.TWO].find(256) != 256 * tables.PAGE:
+        # what is not translated, but for what is nobody's
+        first = run.arch.NOBODYS[1]
+        if run.old_map[self.TWO].find(first // tables.PAGE) != first:
             reasons.append("the host could not forge the entry: nothing was tested")
         return reasons + self._blocked(run)
 
@@ -1258,8 +1268,8 @@ class Ghost(Sound):
     HDA = trace.requester("00:05.0")
     # both have an entry like the sound controller's; the second one's tables are
     # said to be in the crash kernel's memory
-    LEFT_ALONE = trace.requester("00:0a.0")
-    REFUSED = trace.requester("00:0b.0")
+    LEFT_ALONE = trace.requester("00:06.0")
+    REFUSED = trace.requester("00:07.0")
 
     def __init__(self):
         self.bad = None
@@ -1272,10 +1282,8 @@ class Ghost(Sound):
         address, size = reader.place_of_any(self.LEFT_ALONE)
         memory[address:address + size] = entry
         self.bad = run.crash_range[0] + (32 << 20)
-        pointer, = struct.unpack_from("<Q", entry)
-        pointer = pointer & ~tables.ADDRESS | self.bad
         address, size = reader.place_of_any(self.REFUSED)
-        memory[address:address + size] = struct.pack("<Q", pointer) + entry[8:]
+        memory[address:address + size] = reader.aimed(entry, self.bad)
 
     def on_new_tables(self, run, reader):
         maps = run.new_maps[-1][1]
@@ -1283,8 +1291,7 @@ class Ghost(Sound):
         if not len(left) or left.runs != run.old_map[self.HDA].runs:
             run.errors.append("a device that is not there has lost its translation")
         address, _size = reader.place_of_any(self.REFUSED)
-        pointer, = struct.unpack_from("<Q", run.machine.memory, address)
-        if pointer & 1 and pointer & tables.ADDRESS == self.bad:
+        if reader.target(address) == self.bad:
             run.errors.append("an entry leads into the crash kernel's memory")
 
     def judge(self, run):

@@ -63,7 +63,7 @@ class Kernel:
             fcntl.flock(lock, fcntl.LOCK_EX)
             with build.scratch_folder(work) as scratch:
                 root = scratch / "root"
-                build.add_guest(root, crash_kernel.helpers)
+                build.add_guest(root, crash_kernel)
                 self._add_modules(root)
                 first = build.archive(root)
             path = work / f"initrd-{crash_kernel.work.name}"

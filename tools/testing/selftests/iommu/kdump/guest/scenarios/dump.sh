@@ -62,7 +62,7 @@ first() {
 	sync
 	keep_target_busy
 	sleep 0.5
-	kexec -p "$load" /boot/bzImage --initrd=/boot/initrd --command-line="\
+	kexec -p "$load" /boot/kernel --initrd=/boot/initrd --command-line="\
 console=ttyS0,115200 rig.role=crash rig.scenario=$scenario rig.dump=$kind \
 rig.formats=$formats panic=5 nr_cpus=1 irqpoll reset_devices no_timer_check \
 printk.devkmsg=on $crash_options" > /tmp/kexec 2>&1

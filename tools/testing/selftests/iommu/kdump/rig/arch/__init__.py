@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What differs between architectures: one module for each, all with the same names.
+
+What is built and booted
+    NAME, IMAGE (below the folder of a kernel build), TARGETS (how people call what is
+    built), MAKE_WORDS, TOOLS, compiler(), busybox(), STOCK (there are kernels of a
+    distribution, see ../stock.py).
+The machine
+    QEMU (the program; "11": the one that fetch_qemu.sh gets), QEMU_VARIABLE (of the
+    environment), NEWER_QEMU (where that script puts it), KVM, SLOWER,
+    FIRST_WORDS (for the kernel that crashes), CRASH_WORDS (for the other), LEAST_MIB,
+    memory_ranges(), NOBODYS, model(), cpu(), processors(), DISK_CONTROLLER,
+    DISK_PLACE, DISK_BUS.
+IOMMUs and their modes
+    SIDES, MODES, UNTRACED, qemu_devices(), why_not(): see x86.py and ../variants.py.
+Tables
+    ROOT_REGISTERS, open_tables(), table_format(), same_place(), decided().
+Trace
+    parsers(), MSIS, FAULT, FAULT_SOURCE, NO_FAULT, NOISE, ECHO.
+"""
+
+from . import riscv, x86
+
+ALL = (x86, riscv)
+
+
+def of(iommu):
+    """The module of the architecture that has this IOMMU."""
+    return next(module for module in ALL if iommu in module.MODES)
+
+
+def of_build(folder):
+    """The module of the architecture that a kernel build is for; x86 if there is none."""
+    return next((module for module in ALL if (folder / module.IMAGE).exists()), x86)

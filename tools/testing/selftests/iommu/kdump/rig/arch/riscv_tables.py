@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The device directory of the RISC-V IOMMU, and its page tables."""
+
+import struct
+
+from ..tables import PAGE, PageMap, Reader
+
+PPN = (1 << 44) - 1
+# Where a page number is: in ddtp, a pointer of the directory, and an entry of a page table;
+# in a device context it is at bit 0.
+PPN_SHIFT = 10
+READ_WRITE_EXECUTE = 7 << 1
+SMALL_OF_64K = 1 << 63          # Svnapot
+ACCESSED_AND_DIRTY = 3 << 6
+DDTE_RESERVED = 0x3ff << 54 | 0x1ff << 1
+
+ONE_LEVEL = 2                   # of ddtp: more levels follow
+SV39 = 8                        # of a first stage context: more levels follow
+
+# Fields of a device context, as words, and bits of the first.
+TC, IOHGATP, TA, FSC = range(4)
+TC_VALID = 1
+TC_SILENT = 1 << 4              # DTF
+TC_PROCESSES = 1 << 5           # PDTV
+
+
+class Directory(Reader):
+    """One to three levels of device directory, first stage page tables."""
+
+    PRESENT_PAGE = 1 | 3 << 1 | ACCESSED_AND_DIRTY
+
+    def __init__(self, memory, ddtp, extended, ram):
+        super().__init__(memory, (ddtp >> PPN_SHIFT & PPN) * PAGE, ram)
+        self.levels = (ddtp & 15) - ONE_LEVEL + 1
+        self.words = 8 if extended else 4
+
+    def _ids_below(self, level):
+        """Bits of a device ID that are below an entry of a table of this level."""
+        return (6 if self.words == 8 else 7) + 9 * (level - 1) if level else 0
+
+    def mappings(self):
+        """{requester ID: PageMap}"""
+        devices = {}
+        if self.levels > 0:
+            self._table(self.root, self.levels - 1, 0, devices)
+        return devices
+
+    def _table(self, table, level, first, devices):
+        entries = self._entries(table)
+        if not level:
+            for index in range(len(entries) // self.words):
+                self._context(table + 8 * self.words * index, first + index,
+                              entries[self.words * index:][:4], devices)
+            return
+        for index, entry in enumerate(entries):
+            below = first + (index << self._ids_below(level))
+            # PCI has no more of them
+            if entry & 1 and below < 1 << 16:
+                self._table((entry >> PPN_SHIFT & PPN) * PAGE, level - 1, below, devices)
+
+    def _context(self, place, device, fields, devices):
+        if not fields[TC] & TC_VALID:
+            return
+        mode = fields[FSC] >> 60
+        root = (fields[FSC] & PPN) * PAGE
+        if fields[IOHGATP] or fields[TC] & TC_PROCESSES:
+            found = PageMap()           # neither kernel uses them for itself
+        elif not mode:
+            found = self.ram
+        else:
+            found = self._page_tables(self._first_stage, root, mode - SV39 + 2)
+        # a crash kernel blocks all that it does not know, and that is everything
+        if fields[TC] & TC_SILENT and not len(found):
+            return
+        devices[device] = found
+        self._places[device] = place, 8 * self.words
+        self._entry_places[device] = {"context": (place, 8 * self.words, place + 8 * FSC)}
+        self._kinds[device] = place + 8 * FSC
+        if mode:
+            self.domains[device] = fields[TA] >> 12 & 0xfffff, root
+            self._tops[device] = place + 8 * FSC, mode - SV39 + 3
+
+    def _first_stage(self, table, level, iova, result, top=True):
+        """Levels count down to 0."""
+        for index, entry in enumerate(self._entries(table, ACCESSED_AND_DIRTY)):
+            if not entry & 1:
+                continue
+            start = iova | index << 12 + 9 * level
+            # the uppermost bit stands for all above it
+            if top and index >> 8:
+                start |= -1 << 12 + 9 * (level + 1) & (1 << 64) - 1
+            if not entry & READ_WRITE_EXECUTE:
+                if level:
+                    self._first_stage(self._address(entry), level - 1, start, result,
+                                      False)
+                continue
+            pages = 1 << 9 * level
+            address = self._address(entry) & ~(pages * PAGE - 1)
+            if entry & SMALL_OF_64K:
+                address = address & ~0xffff | start & 0xf000
+            result.add(start // PAGE, pages, address)
+
+    def _top(self, device):
+        where, levels = self._tops[device]
+        return (self._word(where) & PPN) * PAGE, levels - 1
+
+    def _set_top(self, device, table):
+        where, _levels = self._tops[device]
+        self._set_word(where, self._word(where) & ~PPN | table // PAGE)
+
+    @staticmethod
+    def _address(entry):
+        return (entry >> PPN_SHIFT & PPN) * PAGE
+
+    @staticmethod
+    def pointing(entry, address):
+        return entry & ~(PPN << PPN_SHIFT) | address // PAGE << PPN_SHIFT
+
+    @staticmethod
+    def aimed(entry, address):
+        fsc, = struct.unpack_from("<Q", entry, 8 * FSC)
+        fsc = struct.pack("<Q", fsc & ~PPN | address // PAGE)
+        return entry[:8 * FSC] + fsc + entry[8 * FSC + 8:]
+
+    def target(self, place):
+        if not self._word(place) & TC_VALID:
+            return None
+        return (self._word(place + 8 * FSC) & PPN) * PAGE
+
+    @staticmethod
+    def _is_present(entry):
+        return bool(entry & 1)
+
+    @staticmethod
+    def _is_leaf(entry, level):
+        return not level or bool(entry & READ_WRITE_EXECUTE)
+
+    @staticmethod
+    def _small_leaf(entry):
+        return entry & ~SMALL_OF_64K
+
+    @staticmethod
+    def _identity(_entry):
+        """A first stage context: mode Bare."""
+        return 0
+
+    def _neighbours(self, one, other):
+        return one >> self._ids_below(1) == other >> self._ids_below(1)
+
+    def changes(self, memory, ours):
+        """The register cannot be changed while hardware translates.
+
+        So the crash kernel keeps the root page, and may make its pointers lead to
+        tables of its own.
+        """
+        changed = super().changes(memory, ours)
+        if self.levels < 2 or self.root not in self.tables or \
+                not self._has_changed(self.root, memory):
+            return changed
+        before = struct.unpack("<512Q", self.tables[self.root][0])
+        now = struct.unpack("<512Q", memory[self.root:self.root + PAGE])
+        fine = all(one == two or two & 1 and not two & DDTE_RESERVED and
+                   ours((two >> PPN_SHIFT & PPN) * PAGE) for one, two in zip(before, now))
+        return changed - fine
