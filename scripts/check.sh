@@ -54,6 +54,13 @@ run_rig()
 	scripts/rig.sh check
 }
 
+# A short selection on the kernels for RISC-V.
+run_riscv()
+{
+	make --no-print-directory kernel-riscv kernel-mainline-riscv || return
+	scripts/rig.sh check --iommu riscv
+}
+
 # As upstream runs it: the part that looks at the running kernel. The part that boots
 # kernels of its own is the rig above.
 run_kselftest()
@@ -85,6 +92,7 @@ if [ -e tools/testing/selftests/iommu/kdump/kdump_rig.py ]; then
 	part rig run_rig
 	part page run_page
 	part interrupts run_interrupts
+	part riscv run_riscv
 	part kselftest run_kselftest
 else
 	skip rig "the test rig is not there"

@@ -554,6 +554,11 @@ def write_page(session, name, arms, skipped):
         "crashed", session.name, session.outcomes, arms, skipped, session.lost)))
 
 
+def is_checked(session, scenario):
+    few = session.arch.CHECKED
+    return session.options.only or not few or scenario.name in few
+
+
 def check(session):
     """Pass or fail, with the controls that must fail on the unmodified kernel."""
     checks = Checks()
@@ -568,17 +573,22 @@ def check(session):
     chosen = chosen_variants(session.options, "all")
     runs = session.options.runs
 
+    # of an architecture of which there are a few scenarios only, each once
+    most = 1 if session.arch.CHECKED else sys.maxsize
+
     def runs_of(scenario, variant):
+        if not is_checked(session, scenario):
+            return 0
         if variant.is_default:
-            return runs or scenario.check_runs
+            return runs or min(scenario.check_runs, most)
         return runs or int(scenario.in_each_mode or
                            variant.mode in scenario.check_modes)
 
     plans, skipped = plans_for(session, ["framework"], chosen, runs_of)
     plans += plans_for(session, ["block"], [v for v in chosen if v.is_default],
-                       lambda s, v: int(s.check_blocked))[0]
+                       lambda s, v: int(s.check_blocked and is_checked(session, s)))[0]
     if framework:
-        if not session.options.only:
+        if not session.options.only and session.arch.STOCK:
             more = stock_plans(session, session.options.first or stock.CHECKED,
                                ["framework"], [v for v in chosen if v.is_default][:1],
                                lambda s, v: int(s is scenarios.Hda))
@@ -604,7 +614,8 @@ def check(session):
     if session.lost:
         print(f"# {session.lost} runs lost through defects of QEMU, repeated")
     if session.outcomes:
-        write_page(session, "check", list(scenarios.ARMS), skipped)
+        write_page(session, f"check-{session.arch.NAME}" if session.arch.CHECKED else
+                   "check", list(scenarios.ARMS), skipped)
     return checks.end()
 
 
@@ -616,7 +627,8 @@ def control_figures(plan):
 def check_controls(session, checks, mainline, chosen):
     """The scenarios must go wrong without the framework, or they show nothing."""
     plans, _ = plans_for(session, ["mainline"], chosen, lambda s, v: int(
-        s.check_control and (bool(s.check_runs) and v.is_default or s.in_each_mode)))
+        s.check_control and is_checked(session, s) and
+        (bool(s.check_runs) and v.is_default or s.in_each_mode)))
     waiting = [plan for plan in plans if control_figures(plan)]
     if not mainline:
         for plan in waiting:

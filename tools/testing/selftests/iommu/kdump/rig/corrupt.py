@@ -14,7 +14,8 @@ import struct
 from . import firmware, machine, scenarios, tables, trace
 
 VICTIM, NEIGHBOUR, WORKER = map(trace.requester, ("00:05.0", "00:06.0", "00:07.0"))
-FAR = {"vtd": trace.requester("01:00.0"), "amdvi": trace.requester("00:08.0")}
+FAR = {"vtd": trace.requester("01:00.0"), "amdvi": trace.requester("00:08.0"),
+       "riscv": trace.requester("00:08.0")}
 
 # Kinds of entry: those that are validated when the IOMMU is taken over, and those of
 # page tables, which are when the group gets a driver, or two seconds after the boot.
@@ -73,6 +74,21 @@ CASES = {
             "leaf": "crash@all",
         },
     },
+    "riscv": {
+        "translated": {
+            "root": "crash@bus loop@bus garbage@bus zeroes@bus width@bus reserved@bus",
+            "directory": "crash@victim loop@victim garbage@neighbour zeroes@victim "
+                         "ones@neighbour width@victim reserved@victim",
+            "context": "crash@victim mmio@neighbour loop@victim garbage@all "
+                       "zeroes@victim ones@neighbour width@victim reserved@victim "
+                       "last@neighbour id@neighbour",
+            "top": "crash@victim mmio@neighbour loop@victim zeroes@all ones@victim "
+                   "width@neighbour",
+            "middle": "crash@neighbour mmio@victim garbage@neighbour ones@all",
+            "leaf": "crash@victim crash@neighbour crash@all mmio@victim loop@victim "
+                    "garbage@all zeroes@neighbour ones@victim width@victim",
+        },
+    },
 }
 
 # Part of the check command.
@@ -85,6 +101,8 @@ CHECKED = {
     "amdvi/v1": ("device-crash-victim", "device-ones-neighbour", "device-last-victim",
                  "device-zeroes-neighbour", "top-width-neighbour",
                  "middle-mmio-victim", "leaf-crash-victim"),
+    "riscv/translated": ("root-garbage-bus", "directory-crash-victim",
+                         "context-crash-victim", "leaf-crash-victim"),
 }
 
 # What must show damage on the unmodified kernel: accesses to the crash kernel's memory
@@ -93,19 +111,10 @@ CONTROLS = {
     "vtd/legacy": ("context-crash-victim", "leaf-crash-victim"),
     "vtd/scalable": ("pasid-crash-victim", "leaf-crash-victim"),
     "amdvi/v1": ("device-crash-victim", "leaf-crash-victim"),
+    "riscv/translated": ("context-crash-victim", "leaf-crash-victim"),
 }
 
 PREFIX = "corrupt-"
-
-# A reserved bit of the first word of an entry; of a context entry in scalable mode as
-# well.
-RESERVED = {"root": 1 << 1, "context": 1 << 5, "directory": 1 << 2, "pasid": 1 << 10,
-            "device": 1 << 2}
-# Fields with the IDs of an entry: (word, bits) by kind and size. The domain ID; in
-# scalable mode of a context entry the PASID of requests without one; of a device table
-# entry also the size of the interrupt remapping table.
-IDS = {("context", 16): ((1, 0xffff << 8),), ("context", 32): ((1, 0xfffff),),
-       ("pasid", 64): ((1, 0xffff),), ("device", 32): ((1, 0xffff), (2, 0xf << 1))}
 
 # Where neither memory nor a device of this machine is.
 MMIO = 0xfed40000
@@ -117,7 +126,7 @@ WIDTH = 1 << 50
 CRASH_OFFSET = 128 << 20
 CRASH_PAGES = 256
 
-LOST = r"context tables are corrupt or could not be copied"
+LOST = r"tables are corrupt or could not be copied"
 REFUSED = r"\b[1-9]\d* refused and blocked"
 
 
@@ -159,6 +168,11 @@ class Corrupt(scenarios.Streams):
     def roles(self):
         """Requester IDs: two near each other, the edu device, one that is far away."""
         return (VICTIM, NEIGHBOUR, WORKER, FAR[self.variant.iommu])
+
+    @property
+    def _is_pointer(self):
+        """Whether the entry is of a directory of devices, and not of PASIDs."""
+        return self.kind == "directory" and self.variant.iommu == "riscv"
 
     @property
     def devices(self):
@@ -225,8 +239,7 @@ class Corrupt(scenarios.Streams):
         to_crash = None
         if self.value == "crash":
             to_crash = self._copy_of(run, reader, device, pointer)
-        self._write(run.machine.memory, place, size, pointer, to_crash,
-                    reader.PRESENT_ENTRY)
+        self._write(reader, place, size, pointer, to_crash, reader.PRESENT_ENTRY)
 
     def _copy_of(self, run, reader, device, pointer):
         """Where in the crash kernel's memory a copy of what an entry leads to is.
@@ -244,14 +257,11 @@ class Corrupt(scenarios.Streams):
             page = place & ~(tables.PAGE - 1)
             copy = self.free.pop()
             memory[copy:copy + tables.PAGE] = memory[page:page + tables.PAGE]
-            at = copy + where - page
-            word, = struct.unpack_from("<Q", memory, at)
-            struct.pack_into("<Q", memory, at, word & ~tables.ADDRESS | target)
+            reader.aim(where, target, copy + where - page)
             target = copy
         raise machine.Broken("the entry is not on the way to the page tables")
 
     def _forge_page_tables(self, run, reader, device):
-        memory = run.machine.memory
         paths = [reader.path(device, page) for page in run.old_map[device].pages()]
         short = [path for path in paths if len(path) < 3]
         if short:
@@ -270,7 +280,7 @@ class Corrupt(scenarios.Streams):
                           moved[below[place]] & ~(tables.PAGE - 1))
             if self.kind == "leaf" and self.value in ("crash", "mmio", "loop"):
                 reader.make_small(place)
-            self._write(memory, place, 8, place, target, reader.PRESENT_PAGE)
+            self._write(reader, place, 8, place, target, reader.PRESENT_PAGE)
 
     def _forge_region(self, run, reader, device):
         """Firmware uses a device for a page; the old tables lead there, or elsewhere."""
@@ -288,16 +298,17 @@ class Corrupt(scenarios.Streams):
         if found != target:
             raise machine.Broken("the host could not forge the mapping")
 
-    def _write(self, memory, place, size, pointer, target, present):
+    def _write(self, reader, place, size, pointer, target, present):
         """Give an entry the value of this case. target: for the value crash."""
+        memory = reader.memory
         if self.value == "zeroes":
             memory[place:place + size] = bytes(size)
         elif self.value == "ones":
             memory[place:place + size] = b"\xff" * size
         elif self.value in ("reserved", "last", "id"):
-            bits = {"reserved": ((0, RESERVED.get(self.kind, 0)),),
+            bits = {"reserved": ((0, reader.RESERVED.get(self.kind, 0)),),
                     "last": ((size // 8 - 1, 1),),
-                    "id": IDS.get((self.kind, size), ())}[self.value]
+                    "id": reader.IDS.get(self.kind, ())}[self.value]
             for number, mask in bits:
                 word, = struct.unpack_from("<Q", memory, place + 8 * number)
                 struct.pack_into("<Q", memory, place + 8 * number, word | mask)
@@ -306,12 +317,9 @@ class Corrupt(scenarios.Streams):
             word, = struct.unpack_from("<Q", memory, place)
             struct.pack_into("<Q", memory, place, word | present)
         else:
-            word, = struct.unpack_from("<Q", memory, pointer)
-            address = {"crash": target, "mmio": MMIO,
-                       "loop": pointer & ~(tables.PAGE - 1),
-                       "width": word & tables.ADDRESS | WIDTH}[self.value]
-            struct.pack_into("<Q", memory, pointer,
-                             word & ~tables.ADDRESS | address)
+            reader.aim(pointer, {"crash": target, "mmio": MMIO,
+                                 "loop": pointer & ~(tables.PAGE - 1),
+                                 "width": reader.pointer(pointer) | WIDTH}[self.value])
 
     def on_new_tables(self, run, reader):
         if self.kind != "region" or not run.inherits:
@@ -348,8 +356,8 @@ class Corrupt(scenarios.Streams):
         if self.value == "zeroes":
             # absent: VT-d blocks the device, AMD-Vi does not translate for it
             return {"carrying"} if self.kind == "device" else {"none", "blocked"}
-        if self.value == "loop" and self.kind == "root":
-            # taken for a context table, it has no entries for these devices
+        if self.value == "loop" and (self.kind == "root" or self._is_pointer):
+            # taken for a table of devices, it has no entries for these
             return {"none", "blocked"}
         if self.value == "id" and (self.kind, self.variant.scalable) != ("context", True):
             # nobody has more than 16 bits of domain IDs: those are as good as any
@@ -365,7 +373,8 @@ class Corrupt(scenarios.Streams):
         group = run.group_of_device(self.full_name(device))
         if state == "blocked":
             lines = [_blocked_line(group)]
-            if self.kind == "root" and self.value not in ("loop", "zeroes"):
+            if (self.kind == "root" or self._is_pointer) and \
+                    self.value not in ("loop", "zeroes"):
                 lines.append(LOST)
             elif self.kind in ENTRIES and self.value not in ("loop", "zeroes"):
                 lines.append(REFUSED)
@@ -404,6 +413,10 @@ class Corrupt(scenarios.Streams):
                          if isinstance(record, trace.Root) and
                          record.time > run.times["forged"] and
                          run.in_crash_memory(record.address)), None)
+        if run.iommu == "riscv":    # there is no switch, but all caches are emptied
+            return next((record.time for record in run.records
+                         if isinstance(record, trace.Flush) and record.domain is None and
+                         record.time > run.times["forged"]), None)
         # no trace tells where the table is; it is in use when all entries are flushed
         switched = next((when for when, in_turn in self._attachments(run, device)
                          if in_turn), run.times["forged"])

@@ -91,6 +91,10 @@ class Reader:
     # Bits without which hardware takes an entry for absent: see entry(), and path().
     PRESENT_ENTRY = 1
     PRESENT_PAGE = 3
+    # {kind of entry: a reserved bit of its first word}, and {kind of entry: ((word, bits)
+    # of IDs, ...)}
+    RESERVED = {}
+    IDS = {}
 
     def __init__(self, memory, root, ram):
         self.memory = memory
@@ -200,9 +204,19 @@ class Reader:
     def entry(self, device, kind):
         """(address, size, where its pointer is) of an entry on the way to page tables.
 
-        kind: root, context, directory, pasid (VT-d) or device (AMD-Vi).
+        kind: root, context, directory, pasid (VT-d), device (AMD-Vi), or root, directory,
+        context (RISC-V).
         """
         return self._entry_places[device][kind]
+
+    def pointer(self, where):
+        """The address in an entry or a page table's: where as in entry(), or path()."""
+        return self._address(self._word(where))
+
+    def aim(self, where, address, copy=None):
+        """Make such an entry point at an address, or a copy of it that is elsewhere."""
+        copy = copy or where
+        self._set_word(copy, self.pointing(self._word(copy), address))
 
     def entries(self, device):
         """All entries of entry(), from the root on."""

@@ -4,7 +4,8 @@
 What is built and booted
     NAME, IMAGE (below the folder of a kernel build), TARGETS (how people call what is
     built), MAKE_WORDS, TOOLS, compiler(), busybox(), STOCK (there are kernels of a
-    distribution, see ../stock.py).
+    distribution, see ../stock.py), CHECKED (scenarios of the check command; all of them if
+    it is empty).
 The machine
     QEMU (the program; "11": the one that fetch_qemu.sh gets), QEMU_VARIABLE (of the
     environment), NEWER_QEMU (where that script puts it), KVM, SLOWER,

@@ -28,10 +28,15 @@ class Directory(Reader):
     """One to three levels of device directory, first stage page tables."""
 
     PRESENT_PAGE = 1 | 3 << 1 | ACCESSED_AND_DIRTY
+    RESERVED = {"root": 1 << 1, "directory": 1 << 2, "context": 1 << 12}
+    IDS = {"context": ((TA, 0xfffff << 12),)}
+    # pointers of the directory, by how many levels are left
+    POINTERS = {1: "directory", 2: "root"}
 
     def __init__(self, memory, ddtp, extended, ram):
         super().__init__(memory, (ddtp >> PPN_SHIFT & PPN) * PAGE, ram)
         self.levels = (ddtp & 15) - ONE_LEVEL + 1
+        self._fscs = set()      # where pointers to page tables are, with PPN at bit 0
         self.words = 8 if extended else 4
 
     def _ids_below(self, level):
@@ -42,23 +47,26 @@ class Directory(Reader):
         """{requester ID: PageMap}"""
         devices = {}
         if self.levels > 0:
-            self._table(self.root, self.levels - 1, 0, devices)
+            self._table(self.root, self.levels - 1, 0, devices, {})
         return devices
 
-    def _table(self, table, level, first, devices):
+    def _table(self, table, level, first, devices, above):
+        """above: of the pointers that lead here, see Reader.entry()."""
         entries = self._entries(table)
         if not level:
             for index in range(len(entries) // self.words):
                 self._context(table + 8 * self.words * index, first + index,
-                              entries[self.words * index:][:4], devices)
+                              entries[self.words * index:][:4], devices, above)
             return
         for index, entry in enumerate(entries):
             below = first + (index << self._ids_below(level))
             # PCI has no more of them
             if entry & 1 and below < 1 << 16:
-                self._table((entry >> PPN_SHIFT & PPN) * PAGE, level - 1, below, devices)
+                place = table + 8 * index
+                self._table((entry >> PPN_SHIFT & PPN) * PAGE, level - 1, below, devices,
+                            above | {self.POINTERS[level]: (place, 8, place)})
 
-    def _context(self, place, device, fields, devices):
+    def _context(self, place, device, fields, devices, above):
         if not fields[TC] & TC_VALID:
             return
         mode = fields[FSC] >> 60
@@ -74,7 +82,9 @@ class Directory(Reader):
             return
         devices[device] = found
         self._places[device] = place, 8 * self.words
-        self._entry_places[device] = {"context": (place, 8 * self.words, place + 8 * FSC)}
+        self._entry_places[device] = above | {
+            "context": (place, 8 * self.words, place + 8 * FSC)}
+        self._fscs.add(place + 8 * FSC)
         self._kinds[device] = place + 8 * FSC
         if mode:
             self.domains[device] = fields[TA] >> 12 & 0xfffff, root
@@ -102,11 +112,10 @@ class Directory(Reader):
 
     def _top(self, device):
         where, levels = self._tops[device]
-        return (self._word(where) & PPN) * PAGE, levels - 1
+        return self.pointer(where), levels - 1
 
     def _set_top(self, device, table):
-        where, _levels = self._tops[device]
-        self._set_word(where, self._word(where) & ~PPN | table // PAGE)
+        self.aim(self._tops[device][0], table)
 
     @staticmethod
     def _address(entry):
@@ -115,6 +124,18 @@ class Directory(Reader):
     @staticmethod
     def pointing(entry, address):
         return entry & ~(PPN << PPN_SHIFT) | address // PAGE << PPN_SHIFT
+
+    def pointer(self, where):
+        if where in self._fscs:
+            return (self._word(where) & PPN) * PAGE
+        return super().pointer(where)
+
+    def aim(self, where, address, copy=None):
+        if where not in self._fscs:
+            super().aim(where, address, copy)
+            return
+        copy = copy or where
+        self._set_word(copy, self._word(copy) & ~PPN | address // PAGE)
 
     @staticmethod
     def aimed(entry, address):

@@ -21,6 +21,7 @@ QEMU_VARIABLE = "QEMU"
 NEWER_QEMU = "qemu-11/qemu-system-x86_64"
 MAKE_WORDS = ()
 STOCK = True
+CHECKED = ()
 TOOLS = ""                      # what the names of its compiler and objcopy begin with
 KVM = True
 SLOWER = 1                      # than what the time limits are made for
