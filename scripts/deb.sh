@@ -47,9 +47,11 @@ kernel_make "$source" "$build" x86_64 gcc
 root=$scratch/root
 dpkg-deb -R "$source/${package}_${version}_amd64.deb" "$root"
 mkdir -p "$root/usr/lib/linux-kdump" "$root/usr/lib/modules"
-mv "$root/boot/vmlinuz-$release" "$root/boot/config-$release" \
-	"$root/boot/System.map-$release" "$root/usr/lib/linux-kdump/"
-rmdir "$root/boot"
+# only the configuration stays: Debian 12's mkinitramfs wants to see there how an
+# initramfs may be compressed
+mv "$root/boot/vmlinuz-$release" "$root/boot/System.map-$release" \
+	"$root/usr/lib/linux-kdump/"
+[ "$(ls "$root/boot")" = "config-$release" ] || die "bindeb-pkg puts more into /boot than deb.sh knows of"
 # since Debian 12 /lib is a link
 mv "$root/lib/modules/$release" "$root/usr/lib/modules/"
 rm -rf "${root:?}/lib"
@@ -77,7 +79,7 @@ fill README.Debian "$root/usr/share/doc/$package/README.Debian" 644
 	sed "s|@RELEASE@|$release|g" "$here/deb/control"
 } >"$scratch/control"
 mv "$scratch/control" "$root/DEBIAN/control"
-(cd "$root" && find usr -type f -print0 | sort -z | xargs -0 md5sum >DEBIAN/md5sums)
+(cd "$root" && find usr boot -type f -print0 | sort -z | xargs -0 md5sum >DEBIAN/md5sums)
 
 rm -f "$OUT"/linux-image-*-kdump_*.deb
 dpkg-deb --root-owner-group -Zxz -b "$root" "$deb.partial" >>"$log"

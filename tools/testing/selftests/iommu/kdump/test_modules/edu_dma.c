@@ -54,7 +54,7 @@
 /* Where "fill" begins: the DMA API starts with what 32 bits reach */
 #define FILL_START		SZ_8G
 /* Pages that "map_within" looks at before it gives up */
-#define MAX_TRIES		65536
+#define MAX_TRIES		262144
 
 static unsigned int size = PAGE_SIZE;
 module_param(size, uint, 0444);

@@ -60,6 +60,9 @@ crash() {
 	capture_from $rescanned
 	ask_host may-fault end
 
+	# an empty port falls asleep, and QEMU's are not woken by what is plugged in
+	port=$(readlink -f /sys/bus/pci/devices/$unplugged/..)
+	[ ! -e "$port/power/control" ] || echo on > "$port/power/control"
 	ask_host may-fault 01:00.0
 	ask_host unplug
 	wait_until_gone /sys/bus/pci/devices/$unplugged

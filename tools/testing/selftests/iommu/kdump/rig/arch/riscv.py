@@ -99,6 +99,8 @@ SIDES = {
         # In the device tree the IOMMU then has the interrupt controller of a machine
         # with messages, and its driver would wait for that one.
         "wired": ["fw_devlink=off"],
+        # no MSI page tables, and so short device contexts
+        "base-format": [],
         "passthrough": ["iommu.passthrough=1"],
         "off": ["initcall_blacklist=riscv_iommu_platform_driver_init"],
     },
@@ -109,6 +111,7 @@ MODES = {
     "riscv": {
         "translated": None,
         "wired": None,
+        "base-format": None,
         "passthrough>translated": ("faults", "crash_hits"),
         "translated>passthrough": ("faults", "translation_off"),
         "passthrough>passthrough": (),
@@ -128,6 +131,7 @@ CANNOT = {
     "acpi": "the machine has a device tree, and no ACPI table that could be damaged",
     "posted": "Linux gives the RISC-V IOMMU no table of interrupts",
     "ats": "no QEMU has a device that caches translations of a RISC-V IOMMU",
+    "vfio": "VFIO refuses it: the RISC-V driver does not tell if devices are coherent",
     "wide": "the window of the machine's PCI bus has one size",
 }
 
@@ -136,6 +140,8 @@ def qemu_devices(variant, qemu, _more):
     """(QEMU arguments, None), or (None, why this QEMU cannot do it)."""
     if machine.major(qemu) < 11:
         return None, machine.NeedsQemu11("the RISC-V IOMMU needs QEMU 11")
+    if "base-format" in variant.mode:
+        return ["-global", "riscv-iommu.intremap=off"], None
     # What firmware makes of it where nobody drives it; QEMU would block everything.
     if variant.first == "off":
         return ["-global", "riscv-iommu.off=off"], None
