@@ -447,7 +447,7 @@ class Corrupt(scenarios.Streams):
                 continue
             if isinstance(record, (trace.Fault, trace.Faults)):
                 if device in healthy and record.time >= run.panic:
-                    seen["healthy faults"] += getattr(record, "count", 1)
+                    seen["healthy faults"] += trace.count_of(record)
             elif isinstance(record, trace.Access):
                 last[device] = record.time
                 if record.time < run.times["forged"]:

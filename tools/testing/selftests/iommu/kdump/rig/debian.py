@@ -104,7 +104,8 @@ class DumpPackage(DumpDebian):
             found["crashkernel"] = self.crashkernel
         if not run.framework:
             return reasons
-        said = " ".join(line for _when, line in run.machine.console if "rig[" in line)
+        said = "\n".join(line for _when, line in run.machine.console if "rig[" in line)
+        reasons += re.findall(r"rig\[again\]: error: (.*)", said)
         for word in ("installed", "removed"):
             if f": {word}" not in said:
                 reasons.append(f"the package has not been {word}")

@@ -10,6 +10,13 @@ Fault = collections.namedtuple("Fault", "time device iova write reason")
 # more faults of one device (None: the trace does not say whose) within a moment, when
 # there are too many to keep each
 Faults = collections.namedtuple("Faults", "time count device")
+
+
+def count_of(record):
+    """How many faults a Fault or Faults stands for."""
+    return record.count if isinstance(record, Faults) else 1
+
+
 # AMD-Vi passed an address on as it was, or blocked the access: the trace has no
 # word for the difference, but the device table has
 Untranslated = collections.namedtuple("Untranslated", "time device iova")

@@ -1336,7 +1336,7 @@ class Acpi(Sound):
         if run.translation_off or run.off_at_end:
             reasons.append("translation was switched off")
         # what the crash kernel's own drivers lose cannot be helped
-        faults = sum(getattr(record, "count", 1) for record in run.records
+        faults = sum(trace.count_of(record) for record in run.records
                      if isinstance(record, (trace.Fault, trace.Faults)) and
                      record.time >= run.panic and record.device in self.devices)
         if faults or run.crash_hits:

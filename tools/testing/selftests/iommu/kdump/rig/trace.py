@@ -11,8 +11,8 @@ import re
 
 from . import arch
 from .records import (Access, Attach, DeviceFlush, Fault, Faults,  # noqa: F401
-                      Flush, Msi, Reset, Root, Switch, Untranslated, requester,
-                      requester_name)
+                      Flush, Msi, Reset, Root, Switch, Untranslated, count_of,
+                      requester, requester_name)
 
 _LINE = re.compile(r"(?:\d+@(\d+\.\d+):|(\d{4}-\d\d-\d\dT[\d:.]+)Z )(\w+) (.*)")
 

@@ -23,7 +23,11 @@ package=$(echo /rig/linux-image-*.deb)
 
 # What a package that is removed has to leave as it was.
 write_inventory() {
-	find /etc /boot ! -type d -print0 | sort -z | xargs -0 sha256sum > "$1" 2>/dev/null
+	find /etc /boot -type f -print0 | sort -z | xargs -0 sha256sum > "$1" 2>/dev/null
+	# what a link leads to may change by itself, as /etc/mtab does
+	find /etc /boot -type l | sort | while read -r link; do
+		echo "$(readlink "$link") $link"
+	done >> "$1"
 }
 
 # With its path: this shell has a dpkg of its own, which knows little.
@@ -46,7 +50,10 @@ remove_package() {
 	diff /rig/before /rig/after > /rig/difference && [ ! -e /usr/lib/linux-kdump ] &&
 		[ ! -e /var/lib/linux-kdump ]
 	left=$?
-	[ $left = 0 ] || say "error: the package leaves behind: $(head -n 3 /rig/difference)"
+	if [ $left != 0 ]; then
+		sed -n 's/^[-+<>].* //p' /rig/difference | grep -v ^/rig/ | sort -u > /rig/left
+		say "error: the package leaves behind: $(head -n 5 /rig/left | tr '\n' ' ')"
+	fi
 	kdump-config show | grep -q linux-kdump &&
 		say "error: kdump-tools still has the kernel of the package"
 	say "removed"
