@@ -227,6 +227,8 @@ def judge_import(results, lines):
         layout, size = values["layout"], values["size"]
         name = f"{layout}, {size // GIB} GiB" if size >= GIB else \
             f"{layout}, {size // MIB} MiB"
+        if values["format"] != "vtdss":
+            name = f"{values['format']}, {name}"
         per_gib = values["new_bytes"] / max(1, size / GIB)
         scattered = layout in ("scattered", "mix")
         results.add("import", f"{name}: new tables per GiB", per_gib / KIB,
@@ -787,7 +789,8 @@ def gnuplot(target, settings, series):
 
 
 def picture(results, out):
-    lines = results.raw.get("kunit", {}).get("import", [])
+    lines = [v for v in results.raw.get("kunit", {}).get("import", [])
+             if v["format"] == "vtdss"]
     if not lines:
         return
     series = [

@@ -41,10 +41,13 @@ enum kunit_iommu_mode {
  * enum kunit_iommu_format - page tables that hardware understands
  * @KUNIT_IOMMU_VTDSS: second stage of VT-d
  * @KUNIT_IOMMU_AMDV1: host tables of the AMD IOMMU
+ * @KUNIT_IOMMU_RISCV64: first stage of RISC-V, Sv39 to Sv57, with accessed and dirty
+ *                       bits that hardware does not set
  */
 enum kunit_iommu_format {
 	KUNIT_IOMMU_VTDSS,
 	KUNIT_IOMMU_AMDV1,
+	KUNIT_IOMMU_RISCV64,
 };
 
 /**

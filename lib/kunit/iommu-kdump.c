@@ -94,9 +94,16 @@ int kunit_iommu_reserve_old_iova(struct device *dev,
 		.levels = tables->levels,
 	};
 
-	if (kunit_iommu_old_format(iommu) == KUNIT_IOMMU_AMDV1)
+	switch (kunit_iommu_old_format(iommu)) {
+	case KUNIT_IOMMU_AMDV1:
 		return pt_iommu_amdv1_walk_foreign(&foreign, report);
-	return pt_iommu_vtdss_walk_foreign(&foreign, report);
+	case KUNIT_IOMMU_RISCV64:
+		foreign.features = BIT(PT_FEAT_SIGN_EXTEND) |
+				   BIT(PT_FEAT_RISCV_SVNAPOT_64K);
+		return pt_iommu_riscv_64_walk_foreign(&foreign, report);
+	default:
+		return pt_iommu_vtdss_walk_foreign(&foreign, report);
+	}
 }
 
 /* Step 4: a device that keeps faulting */

@@ -54,6 +54,21 @@
 /* The size is in the address */
 #define AMDV1_LARGE		7
 
+/* First stage of RISC-V */
+#define RISCV_V			BIT_ULL(0)
+#define RISCV_R			BIT_ULL(1)
+#define RISCV_W			BIT_ULL(2)
+#define RISCV_X			BIT_ULL(3)
+#define RISCV_U			BIT_ULL(4)
+#define RISCV_A			BIT_ULL(6)
+#define RISCV_D			BIT_ULL(7)
+#define RISCV_PPN		GENMASK_ULL(53, 10)
+/* Where there is no Svpbmt either */
+#define RISCV_RESERVED		GENMASK_ULL(62, 54)
+/* 16 pages, whose number is in the lowest bits of that of the page: 8 */
+#define RISCV_N			BIT_ULL(63)
+#define RISCV_NAPOT		16
+
 #define HW_LEVELS	4
 #define HW_VA_BITS	48
 
@@ -154,6 +169,7 @@ struct kunit_iommu_domain {
 		struct iommu_domain domain;
 		struct pt_iommu_vtdss vtdss;
 		struct pt_iommu_amdv1 amdv1;
+		struct pt_iommu_riscv_64 riscv64;
 	};
 	/* Instead of those, in the list of the IOMMU that hardware looks at */
 	struct kunit_iommu_plain plain;
@@ -165,6 +181,7 @@ struct kunit_iommu_domain {
 };
 PT_IOMMU_CHECK_DOMAIN(struct kunit_iommu_domain, vtdss.iommu, domain);
 PT_IOMMU_CHECK_DOMAIN(struct kunit_iommu_domain, amdv1.iommu, domain);
+PT_IOMMU_CHECK_DOMAIN(struct kunit_iommu_domain, riscv64.iommu, domain);
 
 struct iotlb_entry {
 	struct hlist_node node;
@@ -316,6 +333,61 @@ static int hw_walk_amdv1(struct kunit_iommu *iommu,
 	return -EFAULT;
 }
 
+/* What a leaf allows. U, A and D have to be set: hardware does not do it */
+static u64 riscv64_prot(u64 pte)
+{
+	if ((pte & (RISCV_R | RISCV_W)) == RISCV_W ||
+	    (pte & (RISCV_U | RISCV_A)) != (RISCV_U | RISCV_A))
+		return 0;
+	return (pte & RISCV_R ? HW_READ : 0) |
+	       ((pte & RISCV_W) && (pte & RISCV_D) ? HW_WRITE : 0);
+}
+
+static int hw_walk_riscv64(struct kunit_iommu *iommu,
+			   const struct kunit_iommu_entry *entry, u64 iova,
+			   u64 *pfn, u64 *prot)
+{
+	phys_addr_t table = entry->root;
+	unsigned int level = entry->levels;
+	const u64 *ptes;
+	u64 pte, mask;
+
+	/* The bits above are copies of the highest one */
+	if (level < 3 || level > 5 ||
+	    sign_extend64(iova, PAGE_SHIFT + 9 * level - 1) != iova)
+		return -EFAULT;
+	while (level--) {
+		unsigned int shift = PAGE_SHIFT + 9 * level;
+
+		ptes = hw_memory(iommu, table);
+		if (!ptes)
+			return -EFAULT;
+		pte = READ_ONCE_NOCHECK(ptes[(iova >> shift) & 511]);
+		if (!(pte & RISCV_V) || (pte & RISCV_RESERVED))
+			return -EFAULT;
+		*pfn = FIELD_GET(RISCV_PPN, pte);
+		if (pte & (RISCV_R | RISCV_W | RISCV_X)) {
+			mask = (BIT_ULL(shift) - 1) >> PAGE_SHIFT;
+			if (pte & RISCV_N) {
+				mask = RISCV_NAPOT - 1;
+				if (level || (*pfn & mask) != RISCV_NAPOT / 2)
+					return -EFAULT;
+				*pfn &= ~mask;
+			}
+			*prot = riscv64_prot(pte);
+			if (!*prot || (*pfn & mask))
+				return -EFAULT;
+			*pfn |= (iova >> PAGE_SHIFT) & mask;
+			return 0;
+		}
+		/* These are for leaves */
+		if (pte & (RISCV_U | RISCV_A | RISCV_D | RISCV_N))
+			return -EFAULT;
+		table = PFN_PHYS(*pfn);
+	}
+	return -EFAULT;
+}
+
 /* What a crashed kernel has put into an entry may look like one, and is none */
 static int hw_walk_plain(struct kunit_iommu *iommu,
 			 const struct kunit_iommu_entry *entry, u64 iova,
@@ -344,9 +416,14 @@ static int hw_walk(struct kunit_iommu *iommu,
 {
 	if (!entry->levels)
 		return hw_walk_plain(iommu, entry, iova, pfn, prot);
-	if (iommu->config.format == KUNIT_IOMMU_AMDV1)
+	switch (iommu->config.format) {
+	case KUNIT_IOMMU_AMDV1:
 		return hw_walk_amdv1(iommu, entry, iova, pfn, prot);
-	return hw_walk_vtdss(iommu, entry, iova, pfn, prot);
+	case KUNIT_IOMMU_RISCV64:
+		return hw_walk_riscv64(iommu, entry, iova, pfn, prot);
+	default:
+		return hw_walk_vtdss(iommu, entry, iova, pfn, prot);
+	}
 }
 
 static struct iotlb_entry *hw_find_iotlb(struct kunit_iommu *iommu, u16 id,
@@ -611,6 +688,43 @@ static int attach_identity(struct iommu_domain *domain, struct device *dev,
 	return 0;
 }
 
+/* Where the page table is, as hardware is told */
+static void get_table(struct kunit_iommu_domain *kdomain,
+		      struct kunit_iommu_entry *entry)
+{
+	if (kdomain->iommu->config.plain_domains) {
+		entry->root = virt_to_phys(&kdomain->plain);
+		entry->levels = 0;
+		return;
+	}
+	switch (kdomain->iommu->config.format) {
+	case KUNIT_IOMMU_AMDV1: {
+		struct pt_iommu_amdv1_hw_info info;
+
+		pt_iommu_amdv1_hw_info(&kdomain->amdv1, &info);
+		entry->root = info.host_pt_root;
+		entry->levels = info.mode;
+		break;
+	}
+	case KUNIT_IOMMU_RISCV64: {
+		struct pt_iommu_riscv_64_hw_info info;
+
+		pt_iommu_riscv_64_hw_info(&kdomain->riscv64, &info);
+		entry->root = PFN_PHYS(info.ppn);
+		/* Of Sv39 it is 8 */
+		entry->levels = info.fsc_iosatp_mode - 5;
+		break;
+	}
+	default: {
+		struct pt_iommu_vtdss_hw_info info;
+
+		pt_iommu_vtdss_hw_info(&kdomain->vtdss, &info);
+		entry->root = info.ssptptr;
+		entry->levels = info.aw + 2;
+	}
+	}
+}
+
 static int attach_paging(struct iommu_domain *domain, struct device *dev,
 			 struct iommu_domain *old)
 {
@@ -631,22 +745,7 @@ static int attach_paging(struct iommu_domain *domain, struct device *dev,
 		return -EBUSY;
 	}
 	guard(spinlock_irqsave)(&kdomain->top_lock);
-	if (kdev->iommu->config.plain_domains) {
-		entry.root = virt_to_phys(&kdomain->plain);
-		entry.levels = 0;
-	} else if (kdev->iommu->config.format == KUNIT_IOMMU_AMDV1) {
-		struct pt_iommu_amdv1_hw_info info;
-
-		pt_iommu_amdv1_hw_info(&kdomain->amdv1, &info);
-		entry.root = info.host_pt_root;
-		entry.levels = info.mode;
-	} else {
-		struct pt_iommu_vtdss_hw_info info;
-
-		pt_iommu_vtdss_hw_info(&kdomain->vtdss, &info);
-		entry.root = info.ssptptr;
-		entry.levels = info.aw + 2;
-	}
+	get_table(kdomain, &entry);
 	kdev->domain = kdomain;
 	write_entries(kdev, &entry);
 	return 0;
@@ -790,6 +889,14 @@ static const struct iommu_domain_ops amdv1_ops = {
 	.free = free_domain,
 };
 
+static const struct iommu_domain_ops riscv64_ops = {
+	IOMMU_PT_DOMAIN_OPS(riscv_64),
+	.attach_dev = attach_paging,
+	.flush_iotlb_all = flush_all,
+	.iotlb_sync = sync_gather,
+	.free = free_domain,
+};
+
 static struct iommu_domain blocked_domain = {
 	.type = IOMMU_DOMAIN_BLOCKED,
 	.ops = &(const struct iommu_domain_ops) {
@@ -832,24 +939,38 @@ static int init_table(struct kunit_iommu *iommu,
 		.common = common,
 		.starting_level = HW_LEVELS - 2,
 	};
+	struct pt_iommu_riscv_64_cfg riscv64 = {
+		.common = common,
+	};
 
 	spin_lock_init(&kdomain->top_lock);
 	if (iommu->config.plain_domains) {
 		init_plain(iommu, kdomain);
 		return 0;
 	}
-	if (iommu->config.format == KUNIT_IOMMU_AMDV1) {
+	switch (iommu->config.format) {
+	case KUNIT_IOMMU_AMDV1:
 		amdv1.common.features |= BIT(PT_FEAT_DYNAMIC_TOP);
 		kdomain->domain.ops = &amdv1_ops;
 		kdomain->amdv1.iommu.driver_ops = &amdv1_driver_ops;
 		kdomain->amdv1.iommu.iommu_device = iommu->hwdev;
 		kdomain->amdv1.iommu.nid = NUMA_NO_NODE;
 		return pt_iommu_amdv1_init(&kdomain->amdv1, &amdv1, GFP_KERNEL);
+	case KUNIT_IOMMU_RISCV64:
+		riscv64.common.features |= BIT(PT_FEAT_SIGN_EXTEND) |
+					   BIT(PT_FEAT_RISCV_SVNAPOT_64K) |
+					   BIT(PT_FEAT_DETAILED_GATHER);
+		kdomain->domain.ops = &riscv64_ops;
+		kdomain->riscv64.iommu.iommu_device = iommu->hwdev;
+		kdomain->riscv64.iommu.nid = NUMA_NO_NODE;
+		return pt_iommu_riscv_64_init(&kdomain->riscv64, &riscv64,
+					      GFP_KERNEL);
+	default:
+		kdomain->domain.ops = &vtdss_ops;
+		kdomain->vtdss.iommu.iommu_device = iommu->hwdev;
+		kdomain->vtdss.iommu.nid = NUMA_NO_NODE;
+		return pt_iommu_vtdss_init(&kdomain->vtdss, &vtdss, GFP_KERNEL);
 	}
-	kdomain->domain.ops = &vtdss_ops;
-	kdomain->vtdss.iommu.iommu_device = iommu->hwdev;
-	kdomain->vtdss.iommu.nid = NUMA_NO_NODE;
-	return pt_iommu_vtdss_init(&kdomain->vtdss, &vtdss, GFP_KERNEL);
 }
 
 static struct iommu_domain *domain_alloc_paging(struct device *dev)

@@ -29,6 +29,7 @@ static const struct machine machines[] = {
 	{ "vtdss-pci", KUNIT_IOMMU_VTDSS, true },
 	{ "vtdss-plain", KUNIT_IOMMU_VTDSS, false, true },
 	{ "amdv1-plain", KUNIT_IOMMU_AMDV1, false, true },
+	{ "riscv64", KUNIT_IOMMU_RISCV64, false },
 };
 
 KUNIT_ARRAY_PARAM_DESC(machine, machines, name);
@@ -123,18 +124,47 @@ u64 crash_new_table(struct crash *crash)
 /* An entry at @level, where 0 is the lowest, that points to a lower table */
 u64 crash_table_entry(struct crash *crash, u64 table, unsigned int level)
 {
-	if (crash->machine->format == KUNIT_IOMMU_AMDV1)
+	switch (crash->machine->format) {
+	case KUNIT_IOMMU_AMDV1:
 		return AMD_PR | AMD_IR | AMD_IW | AMD_LEVEL(level) | table;
-	return table | PTE_R | PTE_W;
+	case KUNIT_IOMMU_RISCV64:
+		return table >> 2 | RISCV_V;
+	default:
+		return table | PTE_R | PTE_W;
+	}
+}
+
+/* What an entry with @prot really allows: on RISC-V, what can be written can be read */
+u64 crash_prot(struct crash *crash, u64 prot)
+{
+	if (crash->machine->format == KUNIT_IOMMU_RISCV64 && (prot & PTE_W))
+		prot |= PTE_R;
+	return prot;
 }
 
 u64 crash_leaf_entry(struct crash *crash, u64 phys, u64 prot,
 		     unsigned int level)
 {
-	if (crash->machine->format == KUNIT_IOMMU_AMDV1)
+	prot = crash_prot(crash, prot);
+	switch (crash->machine->format) {
+	case KUNIT_IOMMU_AMDV1:
 		return AMD_PR | (prot & PTE_R ? AMD_IR : 0) |
 		       (prot & PTE_W ? AMD_IW : 0) | phys;
-	return phys | prot | (level ? PTE_PS : 0);
+	case KUNIT_IOMMU_RISCV64:
+		return phys >> 2 | RISCV_V | RISCV_LEAF |
+		       (prot & PTE_R ? RISCV_R : 0) |
+		       (prot & PTE_W ? RISCV_W : 0);
+	default:
+		return phys | prot | (level ? PTE_PS : 0);
+	}
+}
+
+/* Where an entry leads */
+u64 crash_entry_addr(struct crash *crash, u64 entry)
+{
+	if (crash->machine->format == KUNIT_IOMMU_RISCV64)
+		return (entry & RISCV_PPN) << 2;
+	return entry & PTE_ADDR;
 }
 
 u64 *crash_pte(struct crash *crash, u64 root, unsigned int levels, u64 iova,
@@ -152,7 +182,7 @@ u64 *crash_pte(struct crash *crash, u64 root, unsigned int levels, u64 iova,
 		if (!*pte)
 			*pte = crash_table_entry(crash, crash_new_table(crash),
 						 level);
-		table = *pte & PTE_ADDR;
+		table = crash_entry_addr(crash, *pte);
 	}
 }
 
@@ -187,7 +217,7 @@ struct legacy *crash_add_legacy(struct crash *crash, u32 rid, u64 root,
 		.iova = iova,
 		.phys = phys,
 		.size = size,
-		.prot = prot,
+		.prot = crash_prot(crash, prot),
 	};
 	if (root)
 		crash_map(crash, root, iova, phys, size, prot);

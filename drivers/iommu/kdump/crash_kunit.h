@@ -43,6 +43,14 @@
 #define AMD_IR		BIT_ULL(61)
 #define AMD_IW		BIT_ULL(62)
 
+/* Entries of RISC-V's first stage, with what the Linux driver sets in all leaves */
+#define RISCV_V		BIT_ULL(0)
+#define RISCV_R		BIT_ULL(1)
+#define RISCV_W		BIT_ULL(2)
+/* X, U, A and D */
+#define RISCV_LEAF	(BIT_ULL(3) | BIT_ULL(4) | BIT_ULL(6) | BIT_ULL(7))
+#define RISCV_PPN	GENMASK_ULL(53, 10)
+
 #define MAX_LEGACY	32
 #define MAX_NEW		128
 #define MAX_DEVS	16
@@ -128,6 +136,8 @@ u64 crash_new_table(struct crash *crash);
 u64 crash_table_entry(struct crash *crash, u64 table, unsigned int level);
 u64 crash_leaf_entry(struct crash *crash, u64 phys, u64 prot,
 		     unsigned int level);
+u64 crash_entry_addr(struct crash *crash, u64 entry);
+u64 crash_prot(struct crash *crash, u64 prot);
 u64 *crash_pte(struct crash *crash, u64 root, unsigned int levels, u64 iova,
 	       unsigned int at_level);
 void crash_map(struct crash *crash, u64 root, u64 iova, u64 phys, u64 size,

@@ -314,7 +314,7 @@ static void test_doorbell(struct kunit *test)
 	crash->expect = SAFE;
 	crash_bind(crash, dev);
 	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
-	crash->legacy[crash->nr_legacy - 4].prot = PTE_W;
+	crash->legacy[crash->nr_legacy - 4].prot = crash_prot(crash, PTE_W);
 	crash->validated = true;
 	crash_check_dma(crash, WORKS);
 	KUNIT_EXPECT_EQ(test, dev->iommu_group->kdump->stats.refused, 3);
