@@ -124,7 +124,7 @@ configure()
 		echo "$options" >>"$build/.config"
 		sed -n 's/^# LSMOD //p' "${fragments[@]}" >"$build/.lsmod"
 		# it asks about what is new, and the first answer is the default
-		yes '' | "${make[@]}" LSMOD=.lsmod localmodconfig >"$log" 2>&1 ||
+		"${make[@]}" LSMOD=.lsmod localmodconfig >"$log" 2>&1 < <(yes '') ||
 			die "make localmodconfig failed: $(tail -n 1 "$log") (log: $log)"
 	else
 		"${make[@]}" tinyconfig >"$log" 2>&1 ||
