@@ -555,8 +555,9 @@ def write_page(session, name, arms, skipped):
 
 
 def is_checked(session, scenario):
+    """Whether check runs a scenario on this architecture, or was asked to."""
     few = session.arch.CHECKED
-    return session.options.only or not few or scenario.name in few
+    return bool(session.options.only) or not few or scenario.name in few
 
 
 def check(session):
