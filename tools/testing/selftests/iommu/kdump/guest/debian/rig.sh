@@ -34,7 +34,8 @@ write_inventory() {
 install_package() {
 	write_inventory /rig/before
 	say "installing ${package##*/}"
-	/usr/bin/dpkg -i "$package" > /rig/dpkg.log 2>&1 || say "error: dpkg: $(tail -n 1 /rig/dpkg.log)"
+	/usr/bin/dpkg -i "$package" > /rig/dpkg.log 2>&1 ||
+		say "error: dpkg: $(tail -n 1 /rig/dpkg.log)"
 	while read -r line; do
 		say "dpkg: $line"
 	done < /rig/dpkg.log
