@@ -46,6 +46,10 @@ class Broken(Exception):
     """A run that did not get to its end, for any other reason."""
 
 
+class Unavailable(Broken):
+    """Something that has to be fetched, and cannot be had here."""
+
+
 @functools.cache
 def version(qemu):
     status, output = processes.run([qemu, "--version"], 30)

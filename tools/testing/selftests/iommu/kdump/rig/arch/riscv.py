@@ -52,8 +52,8 @@ def busybox(out):
     status, output = processes.run([script, str(out), "riscv64"], BUSYBOX_SECONDS)
     if status != 0:
         lines = output.decode("utf-8", "replace").strip().splitlines()
-        raise machine.Broken(f"{lines[-1] if lines else 'no busybox for RISC-V'}; or set "
-                             f"BUSYBOX_RISCV=")
+        raise machine.Unavailable(f"{lines[-1] if lines else 'no busybox for RISC-V'}; or "
+                                  f"set BUSYBOX_RISCV=")
     return str(out / "busybox-riscv64/busybox")
 
 
