@@ -14,8 +14,11 @@ export CACHE ?= $(OUT)/cache
 export LINUX LINUX_TARBALL FORCE PATCH FILES
 export N SEED CYCLE MUTANTS FILTER
 
-# The kernels that the rig needs for one IOMMU, or for those of x86.
-rig_kernels = $(if $(filter riscv,$(IOMMU)),kernel-riscv kernel-mainline-riscv,kernel kernel-mainline)
+# The kernels that the rig needs for these IOMMUs (IOMMU=vtd,riscv), or for those of x86.
+comma := ,
+iommus = $(subst $(comma), ,$(IOMMU))
+rig_kernels = $(if $(filter riscv,$(iommus)),kernel-riscv kernel-mainline-riscv) \
+	      $(if $(filter-out riscv,$(or $(iommus),vtd)),kernel kernel-mainline)
 
 # For the rig: how often, everything, one IOMMU, the kernels that crash.
 rig_options = $(if $(RUNS),--runs $(RUNS)) $(if $(ALL),--all) $(if $(IOMMU),--iommu $(IOMMU)) \
@@ -88,14 +91,14 @@ kernel-mainline-riscv: tree-keep
 demo: $(rig_kernels) ## crash with DMA in flight, with and without: a table, a picture; RUNS=, ALL=1, IOMMU=riscv
 	@$(RIG) demo $(rig_options)
 
-compare: $(rig_kernels) ## all scenarios in all modes, side by side; RUNS=, IOMMU=, FIRST=
+compare: $(rig_kernels) ## all scenarios in all modes, side by side; RUNS=, IOMMU=vtd,riscv, FIRST=
 	@$(RIG) compare $(filter-out --all,$(rig_options))
 
 stock: kernel ## crash Debian's own kernels, unmodified, into ours: a table; FIRST=stock-6.12
 	@$(RIG) demo --mode all $(if $(FIRST),,--first all) $(rig_options)
 
-corrupt: kernel kernel-mainline ## corrupt the tables of a crashed kernel: one table
-	@$(RIG) corrupt $(if $(SEED),--seed $(SEED))
+corrupt: $(rig_kernels) ## corrupt the tables of a crashed kernel: one table; SEED=, IOMMU=
+	@$(RIG) corrupt $(if $(SEED),--seed $(SEED)) $(if $(IOMMU),--iommu $(IOMMU))
 
 soak: kernel ## N=200 crash cycles by chance over all scenarios; SEED= CYCLE= to repeat
 	@$(RIG) soak --cycles $(or $(N),200) $(if $(SEED),--seed $(SEED)) $(if $(CYCLE),--cycle $(CYCLE))

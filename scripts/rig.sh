@@ -3,7 +3,7 @@
 #
 # rig.sh SUBCOMMAND [OPTION...]: run the test rig on the two kernels that are built;
 # dumps and debian on those with debug information, and with --iommu riscv on those for
-# RISC-V.
+# RISC-V. --iommu IOMMU,IOMMU runs one after the other.
 set -euo pipefail
 
 # shellcheck source=scripts/lib.sh
@@ -12,7 +12,28 @@ set -euo pipefail
 rig=$(dirname "$0")/../tools/testing/selftests/iommu/kdump/kdump_rig.py
 [ -e "$rig" ] || die "the test rig $rig is not there: get the whole repository"
 
-kind=
-case $1 in dumps | debian) kind=-dump ;; esac
-case " $* " in *" --iommu riscv "*) kind=-riscv ;; esac
-exec "$rig" "$1" --framework "$OUT/build/framework$kind" --mainline "$OUT/build/mainline$kind" --out "$OUT" "${@:2}"
+command=$1
+shift
+iommus=('')
+words=()
+while [ $# -gt 0 ]; do
+	case $1 in
+	--iommu)
+		IFS=, read -ra iommus <<<"${2-}"
+		shift
+		;;
+	*)	words+=("$1") ;;
+	esac
+	shift
+done
+
+status=0
+for iommu in "${iommus[@]}"; do
+	kind=
+	case $command in dumps | debian) kind=-dump ;; esac
+	[ "$iommu" != riscv ] || kind=-riscv
+	"$rig" "$command" --framework "$OUT/build/framework$kind" --mainline "$OUT/build/mainline$kind" \
+		--out "$OUT" ${iommu:+--iommu "$iommu"} ${words[@]+"${words[@]}"} || status=$?
+	[ $status -lt 128 ] || break
+done
+exit $status

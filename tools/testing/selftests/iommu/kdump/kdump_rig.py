@@ -79,6 +79,10 @@ class Session:
             if why:
                 raise machine.Unavailable(why)
 
+    def file_name(self, name):
+        """Of a table or page: those of other architectures do not replace x86's."""
+        return name if self.arch is arch.ALL[0] else f"{name}-{self.arch.NAME}"
+
     def say(self, text):
         with self._lock:
             print(f"[{time.monotonic() - self.began:5.0f} s] {text}", flush=True)
@@ -539,6 +543,7 @@ def show(session, arms, name, plans, skipped):
     table += "".join(f"\nSKIP {what}: {why}" for what, why in skipped.items())
     table += "\n" + report.verdict(session.outcomes)
     print(table)
+    name = session.file_name(name)
     write_whole(session.out / f"{name}.txt", table + "\n")
     for picture in report.picture(session.outcomes, arms, session.out / name):
         session.say(f"picture: {picture}")
@@ -615,8 +620,7 @@ def check(session):
     if session.lost:
         print(f"# {session.lost} runs lost through defects of QEMU, repeated")
     if session.outcomes:
-        write_page(session, f"check-{session.arch.NAME}" if session.arch.CHECKED else
-                   "check", list(scenarios.ARMS), skipped)
+        write_page(session, session.file_name("check"), list(scenarios.ARMS), skipped)
     return checks.end()
 
 
@@ -750,7 +754,7 @@ def corrupt_tables(session):
     outcomes = run_corruption(session, checks, plans, controls, reasons)
     table = report.corruption_table(outcomes, session.lost)
     print(table)
-    write_whole(session.out / "corrupt.txt", table + "\n")
+    write_whole(session.out / f"{session.file_name('corrupt')}.txt", table + "\n")
     return checks.end()
 
 
