@@ -27,7 +27,8 @@ TC_PROCESSES = 1 << 5           # PDTV
 class Directory(Reader):
     """One to three levels of device directory, first stage page tables."""
 
-    PRESENT_PAGE = 1 | 3 << 1 | ACCESSED_AND_DIRTY
+    # without U as well hardware takes a leaf for absent
+    PRESENT_PAGE = 1 | 3 << 1 | 1 << 4 | ACCESSED_AND_DIRTY
     RESERVED = {"root": 1 << 1, "directory": 1 << 2, "context": 1 << 12}
     IDS = {"context": ((TA, 0xfffff << 12),)}
     # pointers of the directory, by how many levels are left
