@@ -248,13 +248,25 @@ static const u64 *hw_memory(struct kunit_iommu *iommu, phys_addr_t phys)
 	return pfn_valid(PHYS_PFN(phys)) ? phys_to_virt(phys) : NULL;
 }
 
+/* Of a page table: the entry at the lowest bits of @index */
+static bool hw_read_entry(struct kunit_iommu *iommu, phys_addr_t table,
+			  u64 index, u64 *pte)
+{
+	const u64 *ptes = hw_memory(iommu, table);
+
+	if (!ptes)
+		return false;
+	/* Hardware reads what it is told to, also where it is free */
+	*pte = READ_ONCE_NOCHECK(ptes[index & 511]);
+	return true;
+}
+
 static int hw_walk_vtdss(struct kunit_iommu *iommu,
 			 const struct kunit_iommu_entry *entry, u64 iova,
 			 u64 *pfn, u64 *prot)
 {
 	phys_addr_t table = entry->root;
 	unsigned int level = entry->levels;
-	const u64 *ptes;
 	u64 pte;
 
 	*prot = HW_READ | HW_WRITE;
@@ -263,11 +275,8 @@ static int hw_walk_vtdss(struct kunit_iommu *iommu,
 	while (level--) {
 		unsigned int shift = PAGE_SHIFT + 9 * level;
 
-		ptes = hw_memory(iommu, table);
-		if (!ptes)
+		if (!hw_read_entry(iommu, table, iova >> shift, &pte))
 			return -EFAULT;
-		/* Hardware reads what it is told to, also where it is free */
-		pte = READ_ONCE_NOCHECK(ptes[(iova >> shift) & 511]);
 		*prot &= pte;
 		if (!*prot)
 			return -EFAULT;
@@ -289,7 +298,6 @@ static int hw_walk_amdv1(struct kunit_iommu *iommu,
 {
 	phys_addr_t table = entry->root;
 	unsigned int level = entry->levels;
-	const u64 *ptes;
 	u64 pte, mask;
 
 	*prot = HW_READ | HW_WRITE;
@@ -298,10 +306,8 @@ static int hw_walk_amdv1(struct kunit_iommu *iommu,
 	while (level--) {
 		unsigned int shift = PAGE_SHIFT + 9 * level, next;
 
-		ptes = hw_memory(iommu, table);
-		if (!ptes)
+		if (!hw_read_entry(iommu, table, iova >> shift, &pte))
 			return -EFAULT;
-		pte = READ_ONCE_NOCHECK(ptes[(iova >> shift) & 511]);
 		if (!(pte & AMDV1_PRESENT))
 			return -EFAULT;
 		if (!(pte & AMDV1_READ))
@@ -349,7 +355,6 @@ static int hw_walk_riscv64(struct kunit_iommu *iommu,
 {
 	phys_addr_t table = entry->root;
 	unsigned int level = entry->levels;
-	const u64 *ptes;
 	u64 pte, mask;
 
 	/* The bits above are copies of the highest one */
@@ -359,10 +364,8 @@ static int hw_walk_riscv64(struct kunit_iommu *iommu,
 	while (level--) {
 		unsigned int shift = PAGE_SHIFT + 9 * level;
 
-		ptes = hw_memory(iommu, table);
-		if (!ptes)
+		if (!hw_read_entry(iommu, table, iova >> shift, &pte))
 			return -EFAULT;
-		pte = READ_ONCE_NOCHECK(ptes[(iova >> shift) & 511]);
 		if (!(pte & RISCV_V) || (pte & RISCV_RESERVED))
 			return -EFAULT;
 		*pfn = FIELD_GET(RISCV_PPN, pte);
