@@ -202,7 +202,8 @@ def judge_notices():
         "handed out again": {"records": [access(7, victim, crash)],
                              "new_maps": [(8, {victim: tables.from_pages(
                                  {page: crash})})]},
-        "faults of healthy devices": {"records": [trace.Faults(7, 2, far)]},
+        "2 faults of healthy devices": {"records": [trace.Faults(7, 2, far)]},
+        "1 faults of healthy devices": {"records": [trace.Fault(7, far, page << 12, True, 5)]},
         "went elsewhere": {"records": [access(7, far, old + 4096)]},
         "had stopped": {"end": 20},
         "never validated": {"without": trace.Attach},
@@ -224,7 +225,8 @@ def judge_notices():
         records = [record for record in good + change.get("records", [])
                    if not isinstance(record, change.get("without", ()))]
         made_up = types.SimpleNamespace(
-            iommu="vtd", framework=True, inherits=True, crash_hits=[], panic=2,
+            iommu="vtd", arch=scenario.variant.arch, framework=True, inherits=True,
+            crash_hits=[], panic=2,
             log_lines=change.get("log_lines", 29),
             machine=types.SimpleNamespace(console=[]),
             records=sorted(records, key=lambda record: record.time),
