@@ -170,9 +170,10 @@ class Corrupt(scenarios.Streams):
         return (VICTIM, NEIGHBOUR, WORKER, FAR[self.variant.iommu])
 
     @property
-    def _is_pointer(self):
-        """Whether the entry is of a directory of devices, and not of PASIDs."""
-        return self.kind == "directory" and self.variant.iommu == "riscv"
+    def _leads_to_devices(self):
+        """Whether the entry leads to a table of devices. VT-d's directory is of PASIDs."""
+        return self.kind == "root" or (self.kind == "directory" and
+                                       self.variant.iommu == "riscv")
 
     @property
     def devices(self):
@@ -356,7 +357,7 @@ class Corrupt(scenarios.Streams):
         if self.value == "zeroes":
             # absent: VT-d blocks the device, AMD-Vi does not translate for it
             return {"carrying"} if self.kind == "device" else {"none", "blocked"}
-        if self.value == "loop" and (self.kind == "root" or self._is_pointer):
+        if self.value == "loop" and self._leads_to_devices:
             # taken for a table of devices, it has no entries for these
             return {"none", "blocked"}
         if self.value == "id" and (self.kind, self.variant.scalable) != ("context", True):
@@ -373,8 +374,7 @@ class Corrupt(scenarios.Streams):
         group = run.group_of_device(self.full_name(device))
         if state == "blocked":
             lines = [_blocked_line(group)]
-            if (self.kind == "root" or self._is_pointer) and \
-                    self.value not in ("loop", "zeroes"):
+            if self._leads_to_devices and self.value not in ("loop", "zeroes"):
                 lines.append(LOST)
             elif self.kind in ENTRIES and self.value not in ("loop", "zeroes"):
                 lines.append(REFUSED)
@@ -481,11 +481,8 @@ class Corrupt(scenarios.Streams):
     @staticmethod
     def _as_mapped(run, record):
         expected = run.old_map[record.device].find(record.iova >> 12)
-        found = record.address & ~(tables.PAGE - 1)
-        if run.iommu == "amdvi":    # see Run._misread()
-            return expected is not None and 0 <= expected - found < (
-                found & -found or expected + 1)
-        return found == expected
+        return expected is not None and run.arch.same_place(
+            run.iommu, expected, record.address & ~(tables.PAGE - 1))
 
     def judge(self, run):
         seen = self._look(run)

@@ -463,12 +463,9 @@ class Run:
         driven = self.times["boot" if self.scenario.driver_built_in
                             else "userspace"]
         for record in after:
-            if isinstance(record, trace.Fault):
+            if isinstance(record, (trace.Fault, trace.Faults)):
                 if id(record) not in provoked:
-                    self.faults.append((record.time, 1))
-            elif isinstance(record, trace.Faults):
-                if id(record) not in provoked:
-                    self.faults.append((record.time, record.count))
+                    self.faults.append((record.time, trace.count_of(record)))
             elif isinstance(record, trace.Switch):
                 if record.time <= self.end:
                     self.translation_off += not record.on

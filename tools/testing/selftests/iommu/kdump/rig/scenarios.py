@@ -116,7 +116,7 @@ class Scenario:
     def control_figures(self, variant):
         """Figures of which at least one shows the damage on the unmodified kernel."""
         if variant.control_shows is None:
-            return self.control_shows
+            return variant.arch.CONTROLS.get(self.name, self.control_shows)
         return variant.control_shows
 
     def steps(self, run):
@@ -326,12 +326,6 @@ class Bridge(Scenario):
     control_shows = ("marker_pages",)
     compare_runs = 10
     check_runs = 3
-
-    def control_figures(self, variant):
-        # frames as a whole get through by chance where a storm of faults comes first
-        if variant.iommu == "riscv" and variant.control_shows is None:
-            return ("crash_hits",)
-        return super().control_figures(variant)
 
     def why_not(self, variant, qemu):
         if variant.scalable:

@@ -173,12 +173,10 @@ class Reader:
     def _top(self, device):
         """(address, level) of a device's uppermost page table."""
         where, level = self._tops[device]
-        entry = self._word(where)
-        return self._address(entry), self._level_below(entry, level)
+        return self.pointer(where), self._level_below(self._word(where), level)
 
     def _set_top(self, device, table):
-        where, _level = self._tops[device]
-        self._set_word(where, self.pointing(self._word(where), table))
+        self.aim(self._tops[device][0], table)
 
     @staticmethod
     def _address(entry):

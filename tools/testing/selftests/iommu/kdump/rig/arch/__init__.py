@@ -13,7 +13,8 @@ The machine
     memory_ranges(), NOBODYS, model(), cpu(), processors(), DISK_CONTROLLER,
     DISK_PLACE, DISK_BUS.
 IOMMUs and their modes
-    SIDES, MODES, UNTRACED, qemu_devices(), why_not(): see x86.py and ../variants.py.
+    SIDES, MODES, CONTROLS (by scenario: see Scenario.control_shows, instead of that),
+    UNTRACED, qemu_devices(), why_not(): see x86.py and ../variants.py.
 Tables
     ROOT_REGISTERS, open_tables(), table_format(), same_place(), decided().
 Trace

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 
-from .. import machine, processes
+from .. import build, machine
 from ..records import (Access, Attach, Fault, Flush, Msi, Switch, Untranslated, numbers,
                        requester)
 from . import riscv_tables
@@ -47,13 +47,10 @@ def busybox(out):
     given = os.environ.get("BUSYBOX_RISCV")
     if given:
         return given
-    script = os.path.join(os.path.dirname(os.path.abspath(__file__)),
-                          "../../fetch_busybox.sh")
-    status, output = processes.run([script, str(out), "riscv64"], BUSYBOX_SECONDS)
-    if status != 0:
-        lines = output.decode("utf-8", "replace").strip().splitlines()
-        raise machine.Unavailable(f"{lines[-1] if lines else 'no busybox for RISC-V'}; or "
-                                  f"set BUSYBOX_RISCV=")
+    why = build.unavailable(("fetch_busybox.sh", out, "riscv64"), BUSYBOX_SECONDS,
+                            "busybox for RISC-V")
+    if why:
+        raise machine.Unavailable(f"{why}; or set BUSYBOX_RISCV=")
     return str(out / "busybox-riscv64/busybox")
 
 
@@ -118,6 +115,9 @@ MODES = {
         "off>translated": ("faults",),
     },
 }
+
+# Frames as a whole get through by chance where a storm of faults comes first.
+CONTROLS = {"bridge": ("crash_hits",)}
 
 # An access that is not translated is in the trace as any other.
 UNTRACED = ()

@@ -37,7 +37,6 @@ class Directory(Reader):
     def __init__(self, memory, ddtp, extended, ram):
         super().__init__(memory, (ddtp >> PPN_SHIFT & PPN) * PAGE, ram)
         self.levels = (ddtp & 15) - ONE_LEVEL + 1
-        self._fscs = set()      # where pointers to page tables are, with PPN at bit 0
         self.words = 8 if extended else 4
 
     def _ids_below(self, level):
@@ -85,7 +84,6 @@ class Directory(Reader):
         self._places[device] = place, 8 * self.words
         self._entry_places[device] = above | {
             "context": (place, 8 * self.words, place + 8 * FSC)}
-        self._fscs.add(place + 8 * FSC)
         self._kinds[device] = place + 8 * FSC
         if mode:
             self.domains[device] = fields[TA] >> 12 & 0xfffff, root
@@ -111,13 +109,6 @@ class Directory(Reader):
                 address = address & ~0xffff | start & 0xf000
             result.add(start // PAGE, pages, address)
 
-    def _top(self, device):
-        where, levels = self._tops[device]
-        return self.pointer(where), levels - 1
-
-    def _set_top(self, device, table):
-        self.aim(self._tops[device][0], table)
-
     @staticmethod
     def _address(entry):
         return (entry >> PPN_SHIFT & PPN) * PAGE
@@ -126,13 +117,17 @@ class Directory(Reader):
     def pointing(entry, address):
         return entry & ~(PPN << PPN_SHIFT) | address // PAGE << PPN_SHIFT
 
+    def _is_context(self, where):
+        """Whether a pointer is that of a device context, with the page number at bit 0."""
+        return where in self._kinds.values()
+
     def pointer(self, where):
-        if where in self._fscs:
+        if self._is_context(where):
             return (self._word(where) & PPN) * PAGE
         return super().pointer(where)
 
     def aim(self, where, address, copy=None):
-        if where not in self._fscs:
+        if not self._is_context(where):
             super().aim(where, address, copy)
             return
         copy = copy or where

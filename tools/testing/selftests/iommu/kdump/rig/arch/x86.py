@@ -153,6 +153,9 @@ MODES = {
 SOUTHBRIDGE = ["-blockdev", "driver=null-co,node-name=southbridge,size=1048576",
                "-device", "virtio-blk-pci,drive=southbridge,addr=14,class=0x0601"]
 
+# What each scenario says of itself is true of both.
+CONTROLS = {}
+
 # What a first kernel does whose devices address memory as it is, which leaves no trace.
 UNTRACED = ("pt", "scalable-pt", "passthrough", "off")
 
