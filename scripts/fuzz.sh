@@ -29,7 +29,12 @@ done
 
 # Tests by the prefix of their parameters, and how often each is run.
 runs=(kunit_iommu_amdv1:2 kunit_iommu_vtdss:3 kunit_iommu_riscv64:3 kunit_iommu_x86_64:4
+	kunit_iommu_armv8_4k:6 kunit_iommu_armv8_16k:4 kunit_iommu_armv8_64k:4
 	intel_kdump_kunit:2 amd_kdump_kunit:1 riscv_kdump_kunit:3)
+# Of the drivers only that of Arm is built there.
+if [ "${KUNIT_ARCH:-}" = arm64 ]; then
+	runs=("${runs[@]:0:7}" smmuv3_kdump_kunit:2)
+fi
 total=0
 for run in "${runs[@]}"; do
 	total=$((total + ${run#*:}))
@@ -42,7 +47,7 @@ done
 
 again="make fuzz N=$number SEED=$seed"
 echo "fuzz: $number corrupted tables, seed $seed"
-log=${KUNIT_BUILD:-$OUT/build/kunit}/test.log
+log=${KUNIT_BUILD:-$OUT/build/kunit${KUNIT_ARCH:+-$KUNIT_ARCH}}/test.log
 status=0
 # An emulated processor with KASAN makes about 300 a second.
 KUNIT_TIMEOUT=${KUNIT_TIMEOUT:-$((600 + number / 50))} FILTER='*.test_*corrupt*' ARGS=$args \

@@ -49,6 +49,7 @@ wanted_objects()
 	! grep -q '^CONFIG_INTEL_IOMMU=y' "$config" || echo drivers/iommu/intel/kdump.o
 	! grep -q '^CONFIG_AMD_IOMMU=y' "$config" || echo drivers/iommu/amd/kdump.o
 	! grep -q '^CONFIG_RISCV_IOMMU=y' "$config" || echo drivers/iommu/riscv/kdump.o
+	! grep -q '^CONFIG_ARM_SMMU_V3=[ym]' "$config" || echo drivers/iommu/arm/arm-smmu-v3/arm-smmu-v3-kdump.o
 }
 
 built_objects()

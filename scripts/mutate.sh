@@ -24,10 +24,15 @@ work=$OUT/mutate
 tree=$work/linux
 list=$here/mutants
 pattern=${MUTANTS:-.}
-export FAST=1 KUNIT_TREE=$tree KUNIT_BUILD=${KUNIT_BUILD:-$OUT/build/kunit-fast}
+builds=${KUNIT_BUILD:-$OUT/build/kunit-fast}
+export FAST=1 KUNIT_TREE=$tree KUNIT_BUILD=$builds
 export KUNIT_TIMEOUT=${MUTATE_TIMEOUT:-150}
 # Few corrupted tables: what is missed by these is missed by chance.
-export ARGS='kunit_iommu_amdv1.corruptions=300 kunit_iommu_vtdss.corruptions=300 kunit_iommu_riscv64.corruptions=300 kunit_iommu_x86_64.corruptions=300'
+ARGS=
+for format in amdv1 vtdss riscv64 x86_64 armv8_4k armv8_16k armv8_64k; do
+	ARGS+="kunit_iommu_$format.corruptions=300 "
+done
+export ARGS
 
 command -v rsync >/dev/null || die "rsync is missing: make setup, or apt-get install rsync"
 [ -d "$source" ] || die "there is no $source: run 'make tree'"
@@ -121,11 +126,17 @@ mutants list "$pattern" >"$work/list"
 total=$(wc -l <"$work/list")
 ((total > 0)) || die "no mutant matches MUTANTS=$pattern: the names are in scripts/mutants"
 
-# test_tree FILTER: 0 if all tests passed
+# test_tree FILTER: 0 if all tests passed. Those of arm64: have a kernel of their own.
 test_tree()
 {
+	unset KUNIT_ARCH
+	KUNIT_BUILD=$builds
+	if [[ $1 == arm64:* ]]; then
+		export KUNIT_ARCH=arm64
+		KUNIT_BUILD=$builds-arm64
+	fi
 	rm -f "$KUNIT_BUILD/test.log"
-	FILTER=$1 "$here/kunit.sh" >"$work/run.log" 2>&1
+	FILTER=${1#arm64:} "$here/kunit.sh" >"$work/run.log" 2>&1
 }
 
 # Which test has failed first, or what else was wrong

@@ -43,11 +43,15 @@ enum kunit_iommu_mode {
  * @KUNIT_IOMMU_AMDV1: host tables of the AMD IOMMU
  * @KUNIT_IOMMU_RISCV64: first stage of RISC-V, Sv39 to Sv57, with accessed and dirty
  *                       bits that hardware does not set
+ * @KUNIT_IOMMU_ARMV8: first stage of Arm with pages of 4 KiB, in 3 or 4 levels, and an
+ *                     access flag that hardware does not set. io-pgtable-arm.c writes
+ *                     the tables of new domains.
  */
 enum kunit_iommu_format {
 	KUNIT_IOMMU_VTDSS,
 	KUNIT_IOMMU_AMDV1,
 	KUNIT_IOMMU_RISCV64,
+	KUNIT_IOMMU_ARMV8,
 };
 
 /**

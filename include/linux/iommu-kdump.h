@@ -52,7 +52,7 @@ enum iommu_kdump_type {
  */
 struct iommu_kdump_tables {
 	enum iommu_kdump_type type;
-	u8 format;
+	u32 format;
 	u8 levels;
 	u32 id;
 	phys_addr_t root;

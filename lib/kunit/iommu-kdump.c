@@ -101,6 +101,10 @@ int kunit_iommu_reserve_old_iova(struct device *dev,
 		foreign.features = BIT(PT_FEAT_SIGN_EXTEND) |
 				   BIT(PT_FEAT_RISCV_SVNAPOT_64K);
 		return pt_iommu_riscv_64_walk_foreign(&foreign, report);
+#ifdef CONFIG_IOMMU_PT_ARMV8
+	case KUNIT_IOMMU_ARMV8:
+		return pt_iommu_armv8_4k_walk_foreign(&foreign, report);
+#endif
 	default:
 		return pt_iommu_vtdss_walk_foreign(&foreign, report);
 	}

@@ -26,6 +26,9 @@ static const struct kind kinds[] = {
 	{ "vtdss", KUNIT_IOMMU_VTDSS, false },
 	{ "amdv1", KUNIT_IOMMU_AMDV1, false },
 	{ "riscv64", KUNIT_IOMMU_RISCV64, false },
+#ifdef CONFIG_IOMMU_IO_PGTABLE_LPAE
+	{ "armv8", KUNIT_IOMMU_ARMV8, false },
+#endif
 	{ "vtdss-pci", KUNIT_IOMMU_VTDSS, true },
 	{ "amdv1-pci", KUNIT_IOMMU_AMDV1, true },
 	{ "plain", KUNIT_IOMMU_VTDSS, false, true },
@@ -137,8 +140,9 @@ static void test_permissions(struct kunit *test)
 	iova = dma_map_single(dev, buf, PAGE_SIZE, DMA_FROM_DEVICE);
 	KUNIT_ASSERT_FALSE(test, dma_mapping_error(dev, iova));
 	expect_dma(test, dev, iova, true, buf);
-	/* RISC-V has no pages that can be written only */
-	if (kind_of(test)->format == KUNIT_IOMMU_RISCV64)
+	/* RISC-V and Arm have no pages that can be written only */
+	if (kind_of(test)->format == KUNIT_IOMMU_RISCV64 ||
+	    kind_of(test)->format == KUNIT_IOMMU_ARMV8)
 		expect_dma(test, dev, iova, false, buf);
 	else
 		expect_fault(test, dev, iova, false);
@@ -579,6 +583,7 @@ static const struct memory_format {
 	[KUNIT_IOMMU_AMDV1] = { BIT_ULL(0) | BIT_ULL(61) | BIT_ULL(62),
 				BIT_ULL(0) | BIT_ULL(61) | BIT_ULL(62) | 2 << 9 },
 	[KUNIT_IOMMU_RISCV64] = { 0xd7, 1, 2 },
+	[KUNIT_IOMMU_ARMV8] = { BIT_ULL(0) | BIT_ULL(6) | BIT_ULL(10), 3 },
 };
 
 /* Memory that the kernel does not know, and tables that lead out of it */

@@ -25,6 +25,7 @@
 #include <linux/hashtable.h>
 #include <linux/idr.h>
 #include <linux/io.h>
+#include <linux/io-pgtable.h>
 #include <linux/iommu.h>
 #include <linux/iommu-kdump.h>
 #include <linux/list.h>
@@ -68,6 +69,18 @@
 /* 16 pages, whose number is in the lowest bits of that of the page: 8 */
 #define RISCV_N			BIT_ULL(63)
 #define RISCV_NAPOT		16
+
+/* First stage of Arm */
+#define ARMV8_VALID		BIT_ULL(0)
+#define ARMV8_TABLE		BIT_ULL(1)
+#define ARMV8_UNPRIV		BIT_ULL(6)
+#define ARMV8_RDONLY		BIT_ULL(7)
+#define ARMV8_AF		BIT_ULL(10)
+#define ARMV8_ADDR		GENMASK_ULL(47, 12)
+#define ARMV8_RESERVED		GENMASK_ULL(50, 48)
+/* Of a table */
+#define ARMV8_PRIV_BELOW	BIT_ULL(61)
+#define ARMV8_RDONLY_BELOW	BIT_ULL(62)
 
 #define HW_LEVELS	4
 #define HW_VA_BITS	48
@@ -173,6 +186,9 @@ struct kunit_iommu_domain {
 	};
 	/* Instead of those, in the list of the IOMMU that hardware looks at */
 	struct kunit_iommu_plain plain;
+	/* Or this */
+	struct io_pgtable_ops *armv8;
+	phys_addr_t armv8_root;
 	struct list_head node;
 	struct kunit_iommu *iommu;
 	/* Protects the top of the table and who is told about it */
@@ -391,6 +407,45 @@ static int hw_walk_riscv64(struct kunit_iommu *iommu,
 	return -EFAULT;
 }
 
+static int hw_walk_armv8(struct kunit_iommu *iommu,
+			 const struct kunit_iommu_entry *entry, u64 iova,
+			 u64 *pfn, u64 *prot)
+{
+	phys_addr_t table = entry->root;
+	unsigned int level = entry->levels;
+	u64 pte, mask;
+
+	*prot = HW_READ | HW_WRITE;
+	if (level < 3 || level > 4 || iova >> (PAGE_SHIFT + 9 * level))
+		return -EFAULT;
+	while (level--) {
+		unsigned int shift = PAGE_SHIFT + 9 * level;
+
+		if (!hw_read_entry(iommu, table, iova >> shift, &pte))
+			return -EFAULT;
+		if (!(pte & ARMV8_VALID) || (pte & ARMV8_RESERVED))
+			return -EFAULT;
+		if (level && (pte & ARMV8_TABLE)) {
+			if (pte & ARMV8_PRIV_BELOW)
+				return -EFAULT;
+			if (pte & ARMV8_RDONLY_BELOW)
+				*prot &= ~HW_WRITE;
+			table = pte & ARMV8_ADDR;
+			continue;
+		}
+		mask = BIT_ULL(shift) - 1;
+		if (level > 2 || (!level && !(pte & ARMV8_TABLE)) ||
+		    !(pte & ARMV8_AF) || !(pte & ARMV8_UNPRIV) ||
+		    (pte & ARMV8_ADDR & mask))
+			return -EFAULT;
+		if (pte & ARMV8_RDONLY)
+			*prot &= ~HW_WRITE;
+		*pfn = ((pte & ARMV8_ADDR) | (iova & mask)) >> PAGE_SHIFT;
+		return 0;
+	}
+	return -EFAULT;
+}
+
 /* What a crashed kernel has put into an entry may look like one, and is none */
 static int hw_walk_plain(struct kunit_iommu *iommu,
 			 const struct kunit_iommu_entry *entry, u64 iova,
@@ -424,6 +479,8 @@ static int hw_walk(struct kunit_iommu *iommu,
 		return hw_walk_amdv1(iommu, entry, iova, pfn, prot);
 	case KUNIT_IOMMU_RISCV64:
 		return hw_walk_riscv64(iommu, entry, iova, pfn, prot);
+	case KUNIT_IOMMU_ARMV8:
+		return hw_walk_armv8(iommu, entry, iova, pfn, prot);
 	default:
 		return hw_walk_vtdss(iommu, entry, iova, pfn, prot);
 	}
@@ -718,6 +775,10 @@ static void get_table(struct kunit_iommu_domain *kdomain,
 		entry->levels = info.fsc_iosatp_mode - 5;
 		break;
 	}
+	case KUNIT_IOMMU_ARMV8:
+		entry->root = kdomain->armv8_root;
+		entry->levels = HW_LEVELS;
+		break;
 	default: {
 		struct pt_iommu_vtdss_hw_info info;
 
@@ -815,6 +876,8 @@ static void free_domain(struct iommu_domain *domain)
 			list_del(&kdomain->node);
 		iommu->violations += atomic_read(&kdomain->plain.violations);
 		kunit_iommu_plain_destroy(&kdomain->plain);
+	} else if (kdomain->armv8) {
+		free_io_pgtable_ops(kdomain->armv8);
 	} else {
 		pt_iommu_deinit(iommupt_from_domain(domain));
 	}
@@ -875,6 +938,125 @@ static const struct iommu_domain_ops plain_ops = {
 	.iotlb_sync = sync_gather,
 	.free = free_domain,
 };
+
+#ifdef CONFIG_IOMMU_IO_PGTABLE_LPAE
+static int map_armv8(struct iommu_domain *domain, unsigned long iova,
+		     phys_addr_t phys, size_t pgsize, size_t pgcount, int prot,
+		     gfp_t gfp, size_t *mapped)
+{
+	struct io_pgtable_ops *ops = to_kdomain(domain)->armv8;
+
+	return ops->map_pages(ops, iova, phys, pgsize, pgcount, prot, gfp,
+			      mapped);
+}
+
+static size_t unmap_armv8(struct iommu_domain *domain, unsigned long iova,
+			  size_t pgsize, size_t pgcount,
+			  struct iommu_iotlb_gather *gather)
+{
+	struct io_pgtable_ops *ops = to_kdomain(domain)->armv8;
+
+	return ops->unmap_pages(ops, iova, pgsize, pgcount, gather);
+}
+
+static phys_addr_t armv8_to_phys(struct iommu_domain *domain, dma_addr_t iova)
+{
+	struct io_pgtable_ops *ops = to_kdomain(domain)->armv8;
+
+	return ops->iova_to_phys(ops, iova);
+}
+
+#ifdef CONFIG_IOMMU_KDUMP
+static int map_leaves_armv8(struct iommu_domain *domain, unsigned long iova,
+			    unsigned int leaf_lg2sz, const u64 *leaves,
+			    unsigned int num_leaves, gfp_t gfp)
+{
+	struct io_pgtable_ops *ops = to_kdomain(domain)->armv8;
+
+	return ops->map_leaves(ops, iova, leaf_lg2sz, leaves, num_leaves, gfp);
+}
+
+static int unmap_sparse_armv8(struct iommu_domain *domain, unsigned long iova,
+			      u64 len, unsigned int work)
+{
+	struct io_pgtable_ops *ops = to_kdomain(domain)->armv8;
+
+	return ops->unmap_sparse(ops, iova, len, work);
+}
+#endif
+
+static const struct iommu_domain_ops armv8_ops = {
+	.map_pages = map_armv8,
+	.unmap_pages = unmap_armv8,
+	.iova_to_phys = armv8_to_phys,
+#ifdef CONFIG_IOMMU_KDUMP
+	.map_leaves = map_leaves_armv8,
+	.unmap_sparse = unmap_sparse_armv8,
+#endif
+	.attach_dev = attach_paging,
+	.flush_iotlb_all = flush_all,
+	.iotlb_sync = sync_gather,
+	.free = free_domain,
+};
+
+static void armv8_flush_all(void *cookie)
+{
+	struct kunit_iommu_domain *kdomain = cookie;
+
+	flush_all(&kdomain->domain);
+}
+
+static void armv8_flush_walk(unsigned long iova, size_t size, size_t granule,
+			     void *cookie)
+{
+	struct kunit_iommu_domain *kdomain = cookie;
+
+	hw_flush_iotlb(kdomain->iommu, kdomain->id, iova, iova + size - 1);
+}
+
+static void armv8_add_page(struct iommu_iotlb_gather *gather,
+			   unsigned long iova, size_t granule, void *cookie)
+{
+	struct kunit_iommu_domain *kdomain = cookie;
+
+	iommu_iotlb_gather_add_page(&kdomain->domain, gather, iova, granule);
+}
+
+static const struct iommu_flush_ops armv8_flush_ops = {
+	.tlb_flush_all = armv8_flush_all,
+	.tlb_flush_walk = armv8_flush_walk,
+	.tlb_add_page = armv8_add_page,
+};
+
+static int init_armv8(struct kunit_iommu *iommu,
+		      struct kunit_iommu_domain *kdomain)
+{
+	struct io_pgtable_cfg cfg = {
+		.pgsize_bitmap = SZ_4K | SZ_2M | SZ_1G,
+		.ias = HW_VA_BITS,
+		.oas = 48,
+		.coherent_walk = true,
+		.tlb = &armv8_flush_ops,
+		.iommu_dev = iommu->hwdev,
+	};
+
+	kdomain->armv8 = alloc_io_pgtable_ops(ARM_64_LPAE_S1, &cfg, kdomain);
+	if (!kdomain->armv8)
+		return -ENOMEM;
+	kdomain->armv8_root = cfg.arm_lpae_s1_cfg.ttbr;
+	kdomain->domain.ops = &armv8_ops;
+	kdomain->domain.pgsize_bitmap = cfg.pgsize_bitmap;
+	kdomain->domain.geometry.aperture_end = BIT_ULL(HW_VA_BITS) - 1;
+	kdomain->domain.geometry.force_aperture = true;
+	return 0;
+}
+#else
+static int init_armv8(struct kunit_iommu *iommu,
+		      struct kunit_iommu_domain *kdomain)
+{
+	return -EOPNOTSUPP;
+}
+#endif /* CONFIG_IOMMU_IO_PGTABLE_LPAE */
 
 static const struct iommu_domain_ops vtdss_ops = {
 	IOMMU_PT_DOMAIN_OPS(vtdss),
@@ -968,6 +1150,8 @@ static int init_table(struct kunit_iommu *iommu,
 		kdomain->riscv64.iommu.nid = NUMA_NO_NODE;
 		return pt_iommu_riscv_64_init(&kdomain->riscv64, &riscv64,
 					      GFP_KERNEL);
+	case KUNIT_IOMMU_ARMV8:
+		return init_armv8(iommu, kdomain);
 	default:
 		kdomain->domain.ops = &vtdss_ops;
 		kdomain->vtdss.iommu.iommu_device = iommu->hwdev;

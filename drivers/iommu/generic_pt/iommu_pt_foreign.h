@@ -20,6 +20,10 @@
  *   pt_foreign_lower_level(pts)
  *       Optional: level of the table that a table entry points to, for formats
  *       that can skip levels.
+ *   pt_foreign_concat_lg2(common)
+ *       Optional: log2 of how many tables may stand one behind the other as the top.
+ *
+ * A format that is only read defines PT_FOREIGN_ONLY, and needs nothing of what writes.
  */
 #ifndef __GENERIC_PT_IOMMU_PT_FOREIGN_H
 #define __GENERIC_PT_IOMMU_PT_FOREIGN_H
@@ -29,11 +33,19 @@
 #include <linux/export.h>
 #include <linux/iommu.h>
 #include <linux/iommu-kdump.h>
+#include <linux/module.h>
 
 #ifndef pt_foreign_lower_level
 static inline unsigned int pt_foreign_lower_level(const struct pt_state *pts)
 {
 	return pts->level - 1;
+}
+#endif
+
+#ifndef pt_foreign_concat_lg2
+static inline unsigned int pt_foreign_concat_lg2(const struct pt_common *common)
+{
+	return 0;
 }
 #endif
 
@@ -157,7 +169,7 @@ static int NS(foreign_table)(struct pt_range *range,
 {
 	struct pt_state pts = pt_init(range, level, NULL);
 	unsigned int isz_lg2 = pt_table_item_lg2sz(&pts);
-	unsigned int num_items;
+	unsigned int size_lg2 = PT_TABLEMEM_LG2SZ, num_items;
 	const void *page;
 	int ret;
 
@@ -165,20 +177,20 @@ static int NS(foreign_table)(struct pt_range *range,
 	if (ret)
 		return ret;
 
+	/* The top may have fewer items */
+	if (level == range->top_level)
+		size_lg2 = min_t(unsigned int, size_lg2,
+				 range->max_vasz_lg2 - isz_lg2 +
+					 ilog2(PT_ITEM_WORD_SIZE));
+	num_items = log2_to_int(size_lg2 - ilog2(PT_ITEM_WORD_SIZE));
+
 	/* A table pointer that leaves the memory of the crashed kernel */
-	if (oalog2_mod(table_pa, PT_TABLEMEM_LG2SZ))
+	if (oalog2_mod(table_pa, size_lg2))
 		return -EUCLEAN;
-	page = iommu_kdump_map_old(table_pa, log2_to_int(PT_TABLEMEM_LG2SZ));
+	page = iommu_kdump_map_old(table_pa, log2_to_int(size_lg2));
 	if (IS_ERR(page))
 		return PTR_ERR(page);
 	pts.table = (struct pt_table_p *)page;
-
-	if (level == range->top_level && range->max_vasz_lg2 <=
-	    isz_lg2 + PT_TABLEMEM_LG2SZ - ilog2(PT_ITEM_WORD_SIZE))
-		num_items = log2_to_int(range->max_vasz_lg2 - isz_lg2);
-	else
-		num_items = log2_to_int(PT_TABLEMEM_LG2SZ -
-					ilog2(PT_ITEM_WORD_SIZE));
 
 	for (pts.index = 0; pts.index < num_items; pts.index++) {
 		pt_vaddr_t item_va = va + log2_mul(pts.index, isz_lg2);
@@ -230,6 +242,31 @@ static int NS(foreign_table)(struct pt_range *range,
 #define pt_iommu_walk_foreign \
 	CONCATENATE(CONCATENATE(pt_iommu_, PTPFX), walk_foreign)
 
+/* The top, which may be several tables of a format that has no level above them then */
+static int NS(foreign_top)(struct pt_range *range,
+			   struct iommu_kdump_report *report, pt_oaddr_t root)
+{
+	struct pt_state pts = pt_init(range, range->top_level, NULL);
+	unsigned int table_lg2 = pt_table_item_lg2sz(&pts) + PT_TABLEMEM_LG2SZ -
+				 ilog2(PT_ITEM_WORD_SIZE);
+	unsigned int num_lg2 = 0, i;
+	int ret;
+
+	if (range->max_vasz_lg2 > table_lg2)
+		num_lg2 = range->max_vasz_lg2 - table_lg2;
+	if (num_lg2 && oalog2_mod(root, PT_TABLEMEM_LG2SZ + num_lg2))
+		return -EUCLEAN;
+	for (i = 0; i < log2_to_int(num_lg2); i++) {
+		ret = NS(foreign_table)(range, report, range->top_level,
+					root + oalog2_mul(i, PT_TABLEMEM_LG2SZ),
+					i ? log2_mul(i, table_lg2) : 0,
+					IOMMU_READ | IOMMU_WRITE);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
 /**
  * pt_iommu_walk_foreign() - Report every mapping of a foreign page table
  * @foreign: Where the table is and how it is to be read
@@ -264,9 +301,11 @@ int pt_iommu_walk_foreign(const struct pt_iommu_foreign *foreign,
 	    (foreign->features & ~(unsigned int)PT_SUPPORTED_FEATURES))
 		return -EINVAL;
 
-	top_lg2 = min_t(unsigned int, PT_MAX_VA_ADDRESS_LG2,
-			pt_table_item_lg2sz(&pts) + PT_TABLEMEM_LG2SZ -
-				ilog2(PT_ITEM_WORD_SIZE));
+	top_lg2 = pt_table_item_lg2sz(&pts) + PT_TABLEMEM_LG2SZ -
+		  ilog2(PT_ITEM_WORD_SIZE);
+	if (common.max_vasz_lg2)
+		top_lg2 += pt_foreign_concat_lg2(&common);
+	top_lg2 = min_t(unsigned int, PT_MAX_VA_ADDRESS_LG2, top_lg2);
 	if (!common.max_vasz_lg2 || common.max_vasz_lg2 > top_lg2)
 		common.max_vasz_lg2 = top_lg2;
 	if (!common.max_oasz_lg2 ||
@@ -276,10 +315,14 @@ int pt_iommu_walk_foreign(const struct pt_iommu_foreign *foreign,
 	if (range.max_vasz_lg2 <= pt_table_item_lg2sz(&pts))
 		return -EINVAL;
 
-	return NS(foreign_table)(&range, report, range.top_level,
-				 foreign->root, 0,
-				 IOMMU_READ | IOMMU_WRITE);
+	return NS(foreign_top)(&range, report, foreign->root);
 }
 EXPORT_SYMBOL_NS_GPL(pt_iommu_walk_foreign, "GENERIC_PT_IOMMU");
+
+#ifdef PT_FOREIGN_ONLY
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("Walker of foreign page tables for " __stringify(PTPFX_RAW));
+MODULE_IMPORT_NS("GENERIC_PT");
+#endif
 
 #endif /* __GENERIC_PT_IOMMU_PT_FOREIGN_H */

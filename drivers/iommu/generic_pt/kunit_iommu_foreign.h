@@ -19,6 +19,9 @@
 #include <linux/vmalloc.h>
 
 #include "../kdump/kdump.h"
+#ifdef PT_FOREIGN_ONLY
+#include "kunit_iommu_armv8.h"
+#endif
 
 #define pt_iommu_walk_foreign \
 	CONCATENATE(CONCATENATE(pt_iommu_, PTPFX), walk_foreign)
@@ -46,6 +49,8 @@ struct foreign_log {
 	unsigned int tables;
 	unsigned int bad;
 	unsigned int wrong;
+	/* What was allowed by any of them */
+	int all_prot;
 	/* Times that leaves were offered together */
 	unsigned int leaves;
 	int mapped_pages;
@@ -103,6 +108,7 @@ static int foreign_report_mapping(struct iommu_kdump_report *report, u64 iova,
 	struct foreign_log *log = foreign_log;
 	const struct foreign_map *map = &log->maps[log->cur];
 
+	log->all_prot |= prot;
 	if (log->cur >= log->nr_maps || iova != map->va + log->done ||
 	    phys != map->oa + log->done || size > map->len - log->done ||
 	    (prot & (IOMMU_READ | IOMMU_WRITE)) != map->prot) {
@@ -161,6 +167,7 @@ static struct foreign_log *foreign_start(struct kunit *test)
 	return foreign_log;
 }
 
+#ifndef PT_FOREIGN_ONLY
 /* Some formats cannot say "write only" */
 static unsigned int foreign_prot(struct kunit *test, unsigned int prot)
 {
@@ -174,6 +181,7 @@ static unsigned int foreign_prot(struct kunit *test, unsigned int prot)
 	return w.descriptor_bits == rw.descriptor_bits ?
 		       IOMMU_READ | IOMMU_WRITE : IOMMU_WRITE;
 }
+#endif
 
 static unsigned int foreign_nth_prot(unsigned int n)
 {
@@ -184,16 +192,21 @@ static unsigned int foreign_nth_prot(unsigned int n)
 	return prots[n % ARRAY_SIZE(prots)];
 }
 
-/* Map something and expect it to be found. False if it is in the way. */
+/* Map something and expect it to be found. False if something is in the way. */
 static bool foreign_do_map(struct kunit *test, u64 va, u64 oa, u64 len)
 {
 	struct kunit_iommu_priv *priv = test->priv;
 	struct foreign_log *log = foreign_log;
 	struct foreign_map *map = &log->maps[log->nr_maps];
-	unsigned int prot = foreign_nth_prot(log->nr_maps);
+	unsigned int prot = foreign_nth_prot(log->nr_maps), i;
 	int ret;
 
 	KUNIT_ASSERT_LT(test, log->nr_maps, FOREIGN_MAX_MAPS);
+	/* A map operation may replace what is there */
+	for (i = 0; i < log->nr_maps; i++)
+		if (va < log->maps[i].va + log->maps[i].len &&
+		    log->maps[i].va < va + len)
+			return false;
 	ret = iommu_map(&priv->domain, va, oa, len, prot, GFP_KERNEL);
 	if (ret == -EADDRINUSE)
 		return false;
@@ -252,11 +265,25 @@ static void foreign_check(struct kunit *test)
 	KUNIT_EXPECT_GT(test, log->tables, 0);
 }
 
+/* Log2 of how many tables the top consists of */
+static unsigned int foreign_top_lg2(struct kunit *test)
+{
+	struct kunit_iommu_priv *priv = test->priv;
+	struct pt_range range = pt_top_range(priv->common);
+	struct pt_state pts = pt_init(&range, range.top_level, NULL);
+	unsigned int table_lg2 =
+		pt_table_item_lg2sz(&pts) + pt_num_items_lg2(&pts);
+
+	return range.max_vasz_lg2 > table_lg2 ?
+		       range.max_vasz_lg2 - table_lg2 : 0;
+}
+
 static void test_foreign_empty(struct kunit *test)
 {
 	foreign_start(test);
 	foreign_check(test);
-	KUNIT_EXPECT_EQ(test, foreign_log->tables, 1);
+	KUNIT_EXPECT_EQ(test, foreign_log->tables,
+			log2_to_int(foreign_top_lg2(test)));
 }
 
 static void foreign_map_sizes(struct kunit *test, pt_vaddr_t va,
@@ -292,7 +319,7 @@ static void test_foreign_sizes(struct kunit *test)
 }
 
 /* The upper half, where the top bit of the IOVA is extended */
-static void test_foreign_sign_extend(struct kunit *test)
+static __maybe_unused void test_foreign_sign_extend(struct kunit *test)
 {
 	struct kunit_iommu_priv *priv = test->priv;
 	struct pt_range range;
@@ -349,12 +376,14 @@ static void test_foreign_random(struct kunit *test)
 		u64 va, oa;
 
 		pages += get_random_u32_below(pages);
-		va = range.va + ((u64)get_random_u32_below(SZ_256K) <<
-				 pgsz_lg2);
-		oa = (u64)get_random_u32_below(SZ_1M) << pgsz_lg2;
+		va = range.va +
+		     log2_mod((u64)get_random_u32_below(SZ_256K) << pgsz_lg2,
+			      priv->common->max_vasz_lg2 - 1);
+		oa = oalog2_mod((u64)get_random_u32_below(SZ_1M) << pgsz_lg2,
+				priv->common->max_oasz_lg2 - 1);
 		/* Every other time it may become large pages */
 		if (i & 1)
-			oa = log2_set_mod(oa, va, 21);
+			oa = log2_set_mod(oa, va, pgsz_lg2 * 2 - 3);
 		foreign_do_map(test, va, oa, pages << pgsz_lg2);
 	}
 	KUNIT_EXPECT_GT(test, foreign_log->nr_maps, 20);
@@ -370,6 +399,7 @@ static void test_foreign_invalid(struct kunit *test)
 		.root = virt_to_phys(range.top_table),
 		.features = priv->common->features,
 		.levels = range.top_level + 1,
+		.max_vasz_lg2 = priv->common->max_vasz_lg2,
 	};
 	struct pt_iommu_foreign foreign = good;
 
@@ -391,6 +421,10 @@ static void test_foreign_invalid(struct kunit *test)
 	foreign = good;
 	foreign.root += 8;
 	KUNIT_EXPECT_EQ(test, pt_iommu_walk_foreign(&foreign, NULL), -EUCLEAN);
+	foreign.root = good.root + log2_to_int(PT_TABLEMEM_LG2SZ);
+	if (foreign_top_lg2(test))
+		KUNIT_EXPECT_EQ(test, pt_iommu_walk_foreign(&foreign, NULL),
+				-EUCLEAN);
 	KUNIT_EXPECT_EQ(test, pt_iommu_walk_foreign(&good, NULL), 0);
 	KUNIT_EXPECT_EQ(test, foreign_log->mapped_pages, 0);
 }
@@ -406,7 +440,7 @@ static unsigned int corruption_seed;
 module_param(corruption_seed, uint, 0444);
 MODULE_PARM_DESC(corruption_seed, "Seed to repeat a run with, 0 for a new one");
 
-#define CORRUPT_MAX_PAGES	16
+#define CORRUPT_MAX_TABLES	24
 
 /* What hardware has, of what makes a difference for a bit */
 static unsigned int corrupt_features __maybe_unused;
@@ -546,6 +580,58 @@ static enum corrupt_bit corrupt_bit(unsigned int level, bool leaf,
 		return CORRUPT_IGNORED;
 	}
 }
+#elif defined(__GENERIC_PT_FMT_ARMV8_H)
+#define CORRUPT_ADDRESS_BIT	ARMV8_GRANULE_LG2SZ
+
+/* Arm Architecture Reference Manual, sections "Table descriptor format" and on */
+static enum corrupt_bit corrupt_bit(unsigned int level, bool leaf,
+				    unsigned int bit)
+{
+	bool s2 = corrupt_features & BIT(PT_FEAT_ARMV8_S2);
+	bool privileged = corrupt_features & BIT(PT_FEAT_ARMV8_PRIVILEGED);
+
+	switch (bit) {
+	case 0:
+		return CORRUPT_PRESENT;
+	case 1:
+		return level ? CORRUPT_KIND : CORRUPT_BAD;
+	case 6:
+		/* AP[1], without which the page is for privileged DMA; S2AP */
+		if (leaf && s2)
+			return CORRUPT_READ;
+		return leaf && !privileged ? CORRUPT_PRESENT : CORRUPT_IGNORED;
+	case 7:
+		/* AP[2], which with HD only means that nothing has been written yet */
+		if (leaf && (s2 || !(corrupt_features & BIT(PT_FEAT_ARMV8_HD))))
+			return CORRUPT_WRITE;
+		return CORRUPT_IGNORED;
+	case 10:
+		if (leaf && !(corrupt_features & BIT(PT_FEAT_ARMV8_HA)))
+			return CORRUPT_PRESENT;
+		return CORRUPT_IGNORED;
+	case 12 ... 47:
+		return bit < ARMV8_GRANULE_LG2SZ ? CORRUPT_BAD : CORRUPT_ADDRESS;
+	case 48 ... 50:
+		return CORRUPT_BAD;
+	case 61:
+	case 62:
+		/* APTable */
+		if (leaf)
+			return CORRUPT_IGNORED;
+		if (s2)
+			return CORRUPT_BAD;
+		if (corrupt_features & BIT(PT_FEAT_ARMV8_HPD))
+			return CORRUPT_IGNORED;
+		if (bit == 62)
+			return CORRUPT_WRITE;
+		return privileged ? CORRUPT_IGNORED : CORRUPT_PRESENT;
+	case 59 ... 60:
+	case 63:
+		return s2 && !leaf ? CORRUPT_BAD : CORRUPT_IGNORED;
+	default:
+		return CORRUPT_IGNORED;
+	}
+}
 #else
 #error "This format has no table of what its bits mean"
 #endif
@@ -562,14 +648,29 @@ static u64 corrupt_address(u64 field)
 	return log2_div_t(u64, field, CORRUPT_ADDRESS_BIT) << PT_GRANULE_LG2SZ;
 }
 
-static unsigned int leaves_per_table(struct kunit *test);
-static u64 leaves_va(struct kunit *test);
+static unsigned int leaves_per_table(struct kunit *test)
+{
+	return log2_to_int(PT_TABLEMEM_LG2SZ - ilog2(PT_ITEM_WORD_SIZE));
+}
 
-/* A chain of tables, from the top to the leaves, and what may be read of it */
+static u64 leaves_va(struct kunit *test)
+{
+	struct kunit_iommu_priv *priv = test->priv;
+	struct pt_range range = pt_top_range(priv->common);
+
+	return range.va + 4 * leaves_per_table(test) * priv->smallest_pgsz;
+}
+
+/*
+ * A chain of tables, from the top to the leaves, and what may be read of it. Behind
+ * them are more tables of the top, if the format has that.
+ */
 struct corrupt_walk {
 	struct kunit *test;
-	phys_addr_t pages[CORRUPT_MAX_PAGES];
-	unsigned int nr_pages;
+	phys_addr_t tables_at[CORRUPT_MAX_TABLES];
+	u64 sizes[CORRUPT_MAX_TABLES];
+	unsigned int nr_tables;
+	unsigned int nr_levels;
 	bool learning;
 	u64 next;
 	bool wrapped;
@@ -591,12 +692,15 @@ static bool corrupt_extent(phys_addr_t phys, u64 *last)
 {
 	unsigned int i;
 
-	*last = phys | ~PAGE_MASK;
+	*last = U64_MAX;
 	if (corrupt.learning)
 		return true;
-	for (i = 0; i < corrupt.nr_pages; i++)
-		if (corrupt.pages[i] == (phys & PAGE_MASK))
+	for (i = 0; i < corrupt.nr_tables; i++) {
+		*last = corrupt.tables_at[i] + corrupt.sizes[i] - 1;
+		if (phys >= corrupt.tables_at[i] && phys <= *last)
 			return true;
+	}
+	*last = phys;
 	return false;
 }
 
@@ -604,10 +708,12 @@ static const void *corrupt_map(phys_addr_t phys, u64 size)
 {
 	u64 last;
 
-	if (corrupt.learning && corrupt.nr_pages < CORRUPT_MAX_PAGES)
-		corrupt.pages[corrupt.nr_pages++] = phys;
-	else if (!corrupt_extent(phys, &last))
+	if (corrupt.learning && corrupt.nr_tables < CORRUPT_MAX_TABLES) {
+		corrupt.sizes[corrupt.nr_tables] = size;
+		corrupt.tables_at[corrupt.nr_tables++] = phys;
+	} else if (!corrupt_extent(phys, &last) || last - phys < size - 1) {
 		corrupt.broken = "read memory that is out of bounds";
+	}
 	corrupt.mapped_pages++;
 	return phys_to_virt(phys);
 }
@@ -739,10 +845,10 @@ static void corrupt_judge_bit(unsigned int level, bool leaf,
 		return;
 	/* Another table of the same chain is found again */
 	if (what == CORRUPT_ADDRESS && !leaf) {
-		oa = corrupt.pages[corrupt.nr_pages - level] ^
+		oa = corrupt.tables_at[corrupt.nr_levels - level] ^
 		     corrupt_address(BIT_ULL(bit));
-		for (i = 0; i < corrupt.nr_pages; i++)
-			if (corrupt.pages[i] == oa)
+		for (i = 0; i < corrupt.nr_tables; i++)
+			if (corrupt.tables_at[i] == oa)
 				return;
 	}
 
@@ -859,12 +965,10 @@ static void test_foreign_corrupt(struct kunit *test)
 	struct kunit_iommu_priv *priv = test->priv;
 	struct pt_range range = pt_top_range(priv->common);
 	unsigned int level, i, n, words, refused = 0, count = 0, seed;
+	unsigned int levels = range.top_level + 1;
 	u64 va = leaves_va(test), pgsz = priv->smallest_pgsz;
-	u64 *entries[CORRUPT_MAX_PAGES], large;
+	u64 *entries[CORRUPT_MAX_TABLES], large;
 	struct rnd_state rnd;
-
-	if (PT_TABLEMEM_LG2SZ != PAGE_SHIFT)
-		kunit_skip(test, "tables are not pages");
 
 	memset(&corrupt, 0, sizeof(corrupt));
 	corrupt.test = test;
@@ -873,7 +977,7 @@ static void test_foreign_corrupt(struct kunit *test)
 	do_map(test, va + pgsz * 3, pgsz * 128, pgsz);
 	corrupt.nr_good = 2;
 	large = leaves_per_table(test) * pgsz;
-	if (priv->safe_pgsize_bitmap & large) {
+	if ((priv->safe_pgsize_bitmap & large) && range.last_va - va > 5 * large) {
 		do_map(test, va + large * 4, large * 32, large);
 		corrupt.nr_good++;
 	}
@@ -893,28 +997,29 @@ static void test_foreign_corrupt(struct kunit *test)
 	corrupt.learning = true;
 	KUNIT_ASSERT_EQ(test, corrupt_do_walk(), 0);
 	corrupt.learning = false;
-	KUNIT_ASSERT_EQ(test, corrupt.nr_pages, range.top_level + 1);
+	KUNIT_ASSERT_GE(test, corrupt.nr_tables, levels);
+	corrupt.nr_levels = levels;
 	KUNIT_ASSERT_EQ(test, corrupt.reported, corrupt.nr_good);
 	memcpy(corrupt.good, corrupt.maps, sizeof(corrupt.good));
 	KUNIT_ASSERT_PTR_EQ(test, corrupt.broken, NULL);
 
 	/* The entry of each table that leads down */
-	words = PAGE_SIZE / sizeof(u64);
-	for (level = 0; level < corrupt.nr_pages; level++) {
-		u64 *table = phys_to_virt(corrupt.pages[level]);
+	for (level = 0; level < levels; level++) {
+		u64 *table = phys_to_virt(corrupt.tables_at[level]);
 
+		words = corrupt.sizes[level] / sizeof(u64);
 		for (i = 0; i < words && !table[i]; i++)
 			;
 		KUNIT_ASSERT_LT(test, i, words);
 		entries[level] = table + i;
 	}
 
-	for (level = 0; level < corrupt.nr_pages; level++) {
+	for (level = 0; level < levels; level++) {
 		u64 *entry = entries[level], good = *entry;
-		bool leaf = level == corrupt.nr_pages - 1;
-		phys_addr_t pa = leaf ? pgsz * 64 : corrupt.pages[level + 1];
+		bool leaf = level == levels - 1;
+		phys_addr_t pa = leaf ? pgsz * 64 : corrupt.tables_at[level + 1];
 
-		n = corrupt.nr_pages - 1 - level;
+		n = levels - 1 - level;
 		if (!corrupt_bits(entry, n, leaf, leaf ? 1 : n == 1 ? 3 : 7,
 				  &refused, &count))
 			return;
@@ -926,10 +1031,10 @@ static void test_foreign_corrupt(struct kunit *test)
 		    !corrupt_one(entry, 0, &refused, &count))
 			return;
 		/* Loops and aliases: every table in the place of every other */
-		for (i = 0; i < corrupt.nr_pages; i++)
+		for (i = 0; i < corrupt.nr_tables; i++)
 			if (!corrupt_one(entry,
 					 corrupt_pointer(good, pa,
-							 corrupt.pages[i]),
+							 corrupt.tables_at[i]),
 					 &refused, &count))
 				return;
 		/* Out of what may be read, at the end of what exists */
@@ -947,9 +1052,11 @@ static void test_foreign_corrupt(struct kunit *test)
 	seed = corruption_seed ?: get_random_u32();
 	prandom_seed_state(&rnd, seed);
 	for (i = 0; i < corruptions; i++) {
-		u64 *entry = entries[prandom_u32_state(&rnd) %
-				     corrupt.nr_pages];
-		u64 value = *entry;
+		u64 *entry, value;
+
+		level = prandom_u32_state(&rnd) % levels;
+		entry = entries[level];
+		value = *entry;
 
 		/* A few flips, or garbage, sometimes where nothing was */
 		n = prandom_u32_state(&rnd) % 8;
@@ -960,8 +1067,10 @@ static void test_foreign_corrupt(struct kunit *test)
 			while (n-- + 1)
 				value ^= BIT_ULL(prandom_u32_state(&rnd) % 64);
 		if (!(prandom_u32_state(&rnd) % 4))
-			entry = (u64 *)((uintptr_t)entry & PAGE_MASK) +
-				prandom_u32_state(&rnd) % words;
+			entry = phys_to_virt(corrupt.tables_at[level]) +
+				prandom_u32_state(&rnd) %
+					(corrupt.sizes[level] / sizeof(u64)) *
+					sizeof(u64);
 		if (!corrupt_one(entry, value, &refused, &count)) {
 			kunit_err(test, "number %u of seed %u", i, seed);
 			return;
@@ -975,20 +1084,234 @@ static void test_foreign_corrupt(struct kunit *test)
 		   refused, seed);
 }
 
-/* map_leaves() */
-
-static unsigned int leaves_per_table(struct kunit *test)
+#ifdef __GENERIC_PT_FMT_ARMV8_H
+static u64 *armv8_entry(struct kunit *test, u64 va, unsigned int level)
 {
-	return log2_to_int(PT_TABLEMEM_LG2SZ - ilog2(PT_ITEM_WORD_SIZE));
+	struct kunit_iommu_priv *priv = test->priv;
+	struct pt_range range = pt_top_range(priv->common);
+	struct pt_state pts = pt_init(&range, range.top_level,
+				      range.top_table);
+
+	for (;; pts.level--) {
+		pts.index = log2_div(va, pt_table_item_lg2sz(&pts));
+		if (pts.level != range.top_level)
+			pts.index = log2_mod(pts.index, pt_num_items_lg2(&pts));
+		if (pts.level == level)
+			return pt_cur_table(&pts, u64) + pts.index;
+		pt_load_entry(&pts);
+		pts.table = pts.table_lower;
+	}
 }
+
+/* What hardware allows, by the bits of a leaf, of the table above it, and what it has */
+static void test_foreign_armv8_prot(struct kunit *test)
+{
+	enum {
+		RW = IOMMU_READ | IOMMU_WRITE,
+		HA = BIT(PT_FEAT_ARMV8_HA),
+		HD = HA | BIT(PT_FEAT_ARMV8_HD),
+		HPD = BIT(PT_FEAT_ARMV8_HPD),
+		PRIV = BIT(PT_FEAT_ARMV8_PRIVILEGED),
+	};
+	static const struct {
+		unsigned int features;
+		bool s2;
+		u64 clear;
+		u64 set;
+		u64 set_table;
+		unsigned int prot;
+	} cases[] = {
+		{ 0, false, 0, 0, 0, RW },
+		{ 0, false, BIT(10), 0, 0, 0 },
+		{ HA, false, BIT(10), 0, 0, RW },
+		{ 0, false, 0, BIT(7), 0, IOMMU_READ },
+		{ 0, false, 0, BIT(7) | BIT_ULL(51), 0, IOMMU_READ },
+		{ HD, false, 0, BIT(7) | BIT_ULL(51), 0, RW },
+		{ HD, false, BIT_ULL(51), BIT(7), 0, IOMMU_READ },
+		{ HA, false, 0, BIT(7) | BIT_ULL(51), 0, IOMMU_READ },
+		{ 0, false, BIT(6), 0, 0, 0 },
+		{ PRIV, false, BIT(6), 0, 0, RW },
+		{ PRIV, false, BIT(6), BIT(7), 0, IOMMU_READ },
+		{ 0, false, 0, 0, BIT_ULL(61), 0 },
+		{ PRIV, false, 0, 0, BIT_ULL(61), RW },
+		{ HPD, false, 0, 0, BIT_ULL(61), RW },
+		{ 0, false, 0, 0, BIT_ULL(62), IOMMU_READ },
+		{ HD, false, 0, BIT(7) | BIT_ULL(51), BIT_ULL(62), IOMMU_READ },
+		{ HPD, false, 0, 0, BIT_ULL(62), RW },
+		{ 0, false, 0, BIT_ULL(54), 0, RW | IOMMU_NOEXEC },
+		{ 0, false, 0, 0, BIT_ULL(60), RW | IOMMU_NOEXEC },
+		{ HPD, false, 0, 0, BIT_ULL(60), RW },
+		{ 0, true, 0, 0, 0, RW },
+		{ 0, true, BIT(10), 0, 0, 0 },
+		{ HA, true, BIT(10), 0, 0, RW },
+		{ 0, true, BIT(6), 0, 0, IOMMU_WRITE },
+		{ 0, true, BIT(7), 0, 0, IOMMU_READ },
+		{ 0, true, BIT(6) | BIT(7), 0, 0, 0 },
+		{ 0, true, BIT(7), BIT_ULL(51), 0, IOMMU_READ },
+		{ HD, true, BIT(7), BIT_ULL(51), 0, RW },
+		{ HD, true, BIT(7), 0, 0, IOMMU_READ },
+		{ PRIV | HPD, true, BIT(6), 0, 0, IOMMU_WRITE },
+		{ 0, true, 0, BIT_ULL(54), 0, RW | IOMMU_NOEXEC },
+	};
+	struct kunit_iommu_priv *priv = test->priv;
+	struct foreign_log *log = foreign_start(test);
+	u64 va = leaves_va(test), pgsz = priv->smallest_pgsz;
+	u64 *leaf, *table, good_leaf, good_table;
+	unsigned int i;
+
+	do_map(test, va, pgsz * 7, pgsz);
+	leaf = armv8_entry(test, va, 0);
+	table = armv8_entry(test, va, 1);
+	good_leaf = *leaf;
+	good_table = *table;
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		if (cases[i].s2 != priv->s2)
+			continue;
+		priv->common->features = cases[i].features;
+		if (priv->s2)
+			priv->common->features |= BIT(PT_FEAT_ARMV8_S2);
+		*leaf = (good_leaf & ~cases[i].clear) | cases[i].set;
+		*table = good_table | cases[i].set_table;
+		log->nr_maps = !!cases[i].prot;
+		log->maps[0] = (struct foreign_map){
+			va, pgsz * 7, pgsz, cases[i].prot & RW
+		};
+		log->all_prot = 0;
+		KUNIT_EXPECT_EQ(test, foreign_walk(test), 0);
+		if (log->wrong || log->bad || log->cur != log->nr_maps ||
+		    (log->all_prot ^ cases[i].prot) & IOMMU_NOEXEC)
+			KUNIT_FAIL(test, "case %u: found %u, bad %u, prot %x",
+				   i, log->cur, log->bad, log->all_prot);
+	}
+	*leaf = good_leaf;
+	*table = good_table;
+}
+
+/* Blocks where there are none, or not aligned; the reserved descriptor of a page */
+static void test_foreign_armv8_reserved(struct kunit *test)
+{
+	struct kunit_iommu_priv *priv = test->priv;
+	struct foreign_log *log = foreign_start(test);
+	struct pt_range range = pt_top_range(priv->common);
+	u64 va = leaves_va(test), pgsz = priv->smallest_pgsz;
+	u64 *leaf, *entry, good, block;
+	unsigned int level;
+
+	do_map(test, va, pgsz * 7, pgsz);
+	leaf = armv8_entry(test, va, 0);
+	good = *leaf;
+	*leaf &= ~BIT_ULL(1);
+	KUNIT_EXPECT_EQ(test, foreign_walk(test), 0);
+	KUNIT_EXPECT_EQ(test, log->bad, 1);
+	/* Not valid, whatever the rest is */
+	*leaf = ~BIT_ULL(0);
+	KUNIT_EXPECT_EQ(test, foreign_walk(test), 0);
+	KUNIT_EXPECT_EQ(test, log->bad, 0);
+	/* The hint that a page is one of several changes nothing */
+	*leaf = good | BIT_ULL(52);
+	log->nr_maps = 1;
+	log->maps[0] = (struct foreign_map){
+		va, pgsz * 7, pgsz, IOMMU_READ | IOMMU_WRITE
+	};
+	foreign_check(test);
+	*leaf = good;
+
+	block = good & ~(GENMASK_ULL(47, 12) | BIT_ULL(1));
+	for (level = 1; level <= range.top_level; level++) {
+		struct pt_state pts = pt_init(&range, level, NULL);
+		unsigned int isz_lg2 = pt_table_item_lg2sz(&pts);
+		u64 size = log2_to_int(isz_lg2);
+		bool can = level <= (pgsz == SZ_4K ? 2 : 1);
+
+		entry = armv8_entry(test, va, level);
+		good = *entry;
+		*entry = block;
+		log->nr_maps = can;
+		log->maps[0] = (struct foreign_map){
+			log2_set_mod(va, 0, isz_lg2), 0, size,
+			IOMMU_READ | IOMMU_WRITE
+		};
+		KUNIT_EXPECT_EQ(test, foreign_walk(test), 0);
+		KUNIT_EXPECT_EQ(test, log->bad, !can);
+		KUNIT_EXPECT_EQ(test, log->cur, can);
+		KUNIT_EXPECT_EQ(test, log->wrong, 0);
+		/* Half a block, nT, and what has more bits than there are */
+		log->nr_maps = 0;
+		*entry = block | size / 2;
+		KUNIT_EXPECT_EQ(test, foreign_walk(test), 0);
+		KUNIT_EXPECT_EQ(test, log->bad, 1);
+		*entry = block | BIT(16);
+		KUNIT_EXPECT_EQ(test, foreign_walk(test), 0);
+		KUNIT_EXPECT_EQ(test, log->bad, 1);
+		*entry = block | BIT_ULL(48);
+		KUNIT_EXPECT_EQ(test, foreign_walk(test), 0);
+		KUNIT_EXPECT_EQ(test, log->bad, 1);
+		*entry = good;
+	}
+}
+
+/* Every width that Linux uses, in both stages */
+static const void *armv8_width_gen_params(struct kunit *test, const void *prev,
+					  char *desc)
+{
+	static struct armv8_cfg cfg;
+	static const unsigned int oas[] = { 32, 36, 40, 42, 44, 48 };
+	unsigned int i;
+
+	if (!prev)
+		cfg = (struct armv8_cfg){ .ias = 32 };
+	else if (!cfg.s2)
+		cfg.s2 = true;
+	else
+		cfg = (struct armv8_cfg){ .ias = cfg.ias + 1 };
+	if (cfg.ias > 48)
+		return NULL;
+	/* Stage 2 translates no more than there is, stage 1 may */
+	for (i = 0; i < ARRAY_SIZE(oas); i++)
+		if (oas[i] >= (cfg.s2 ? cfg.ias : 32 + cfg.ias * 5 % 17))
+			break;
+	cfg.oas = oas[i];
+	armv8_cfg_desc(&cfg, desc);
+	return &cfg;
+}
+
+static void test_foreign_armv8_width(struct kunit *test)
+{
+	struct kunit_iommu_priv *priv = test->priv;
+	struct pt_range range = pt_top_range(priv->common);
+	u64 pgsz = priv->smallest_pgsz, va;
+	unsigned int i;
+
+	foreign_start(test);
+	foreign_do_map(test, 0, pgsz * 3, pgsz);
+	foreign_do_map(test, range.last_va - pgsz + 1,
+		       log2_to_int(priv->cfg.oas) - pgsz, pgsz);
+	foreign_map_sizes(test, pgsz * 256, range.last_va - pgsz);
+	/* One for each of 16 tables that may be the top */
+	for (i = 1; i < 16; i++) {
+		va = (range.last_va / 16 + 1) * i;
+		foreign_do_map(test, ALIGN_DOWN(va, pgsz) + pgsz * 5, pgsz * i,
+			       pgsz * 2);
+	}
+	KUNIT_EXPECT_GE(test, foreign_log->nr_maps, 16);
+	foreign_check(test);
+}
+#endif
+
+/* map_leaves() */
 
 static int do_large_leaves(struct kunit *test, u64 va, u64 pgsz,
 			   const u64 *leaves, unsigned int nr)
 {
 	struct kunit_iommu_priv *priv = test->priv;
 
+#ifdef PT_FOREIGN_ONLY
+	return priv->ops->map_leaves(priv->ops, va, ilog2(pgsz), leaves, nr,
+				     GFP_KERNEL);
+#else
 	return priv->iommu->ops->map_leaves(priv->iommu, va, ilog2(pgsz),
 					    leaves, nr, GFP_KERNEL);
+#endif
 }
 
 static int do_leaves(struct kunit *test, u64 va, const u64 *leaves,
@@ -1022,14 +1345,6 @@ static void expect_leaves(struct kunit *test, u64 va, const u64 *leaves,
 				ALIGN_DOWN(leaves[i], priv->smallest_pgsz));
 }
 
-static u64 leaves_va(struct kunit *test)
-{
-	struct kunit_iommu_priv *priv = test->priv;
-	struct pt_range range = pt_top_range(priv->common);
-
-	return range.va + 4 * leaves_per_table(test) * priv->smallest_pgsz;
-}
-
 /* Scattered pages of a whole table, with holes, read back by the walker too */
 static void test_map_leaves(struct kunit *test)
 {
@@ -1039,6 +1354,7 @@ static void test_map_leaves(struct kunit *test)
 	unsigned int i, nr;
 
 	leaves = alloc_leaves(test, &nr);
+	nr = min(nr, FOREIGN_MAX_MAPS);
 	for (i = 0; i < nr; i++) {
 		unsigned int prot = foreign_nth_prot(i / 2);
 
@@ -1192,6 +1508,40 @@ static void test_map_large_leaves(struct kunit *test)
 					leaves, 2), -EINVAL);
 }
 
+#ifdef __GENERIC_PT_FMT_ARMV8_H
+/* An address that does not fit must not become other bits of an entry */
+static void test_map_leaves_armv8_range(struct kunit *test)
+{
+	struct kunit_iommu_priv *priv = test->priv;
+	u64 va = leaves_va(test), pgsz = priv->smallest_pgsz, *leaves;
+	unsigned int nr, i;
+
+	leaves = alloc_leaves(test, &nr);
+	for (i = 0; i < 8; i++) {
+		leaves[i] = i * pgsz | IOMMU_READ;
+		leaves[i] |= BIT_ULL(priv->cfg.oas);
+		KUNIT_EXPECT_EQ(test, do_leaves(test, va, leaves, 8), -ERANGE);
+		leaves[i] ^= BIT_ULL(priv->cfg.oas);
+		leaves[i] |= BIT_ULL(63);
+		KUNIT_EXPECT_EQ(test, do_leaves(test, va, leaves, 8), -ERANGE);
+		leaves[i] ^= BIT_ULL(63);
+	}
+	KUNIT_EXPECT_EQ(test, do_leaves(test, va, leaves, 8), 0);
+	check_iova(test, va, 0, 8 * pgsz);
+	/* Neither become another page, nor one of those that are looked at together */
+	for (i = 1; i < 8; i++) {
+		leaves[i] += 8 * pgsz;
+		KUNIT_EXPECT_EQ(test, do_leaves(test, va, leaves, 8),
+				-EADDRINUSE);
+		leaves[i] -= 8 * pgsz;
+	}
+	check_iova(test, va, 0, 8 * pgsz);
+	va = BIT_ULL(priv->cfg.ias);
+	KUNIT_EXPECT_EQ(test, do_leaves(test, va, leaves, 1), -EINVAL);
+	KUNIT_EXPECT_EQ(test, do_leaves(test, va - pgsz, leaves, 2), -EINVAL);
+}
+#endif
+
 /* unmap_sparse() */
 
 struct sparse {
@@ -1201,6 +1551,24 @@ struct sparse {
 	unsigned int freed;
 };
 
+#ifdef PT_FOREIGN_ONLY
+/* It flushes all, and frees the tables */
+static int do_unmap_some(struct kunit *test, u64 va, u64 len, unsigned int work,
+			 struct sparse *sparse)
+{
+	struct kunit_iommu_priv *priv = test->priv;
+	unsigned int flushes = priv->flushes, tables = priv->tables;
+	int ret;
+
+	ret = priv->ops->unmap_sparse(priv->ops, va, len, work);
+	sparse->first = va;
+	sparse->last = va + len - 1;
+	if (priv->flushes == flushes)
+		swap(sparse->first, sparse->last);
+	sparse->freed += tables - priv->tables;
+	return ret;
+}
+#else
 static int do_unmap_some(struct kunit *test, u64 va, u64 len, unsigned int work,
 			 struct sparse *sparse)
 {
@@ -1221,6 +1589,7 @@ static int do_unmap_some(struct kunit *test, u64 va, u64 len, unsigned int work,
 				  list_empty(&gather.freelist.pages));
 	return ret;
 }
+#endif
 
 static void do_unmap_sparse(struct kunit *test, u64 va, u64 len)
 {
@@ -1363,15 +1732,25 @@ static void test_unmap_sparse_beyond(struct kunit *test)
 static struct kunit_case foreign_test_cases[] = {
 	KUNIT_CASE_FMT(test_foreign_empty),
 	KUNIT_CASE_FMT(test_foreign_sizes),
+#ifndef PT_FOREIGN_ONLY
 	KUNIT_CASE_FMT(test_foreign_sign_extend),
+#endif
 	KUNIT_CASE_FMT(test_foreign_levels),
 	KUNIT_CASE_FMT(test_foreign_random),
 	KUNIT_CASE_FMT(test_foreign_invalid),
 	KUNIT_CASE_FMT(test_foreign_corrupt),
+#ifdef __GENERIC_PT_FMT_ARMV8_H
+	KUNIT_CASE_FMT(test_foreign_armv8_prot),
+	KUNIT_CASE_FMT(test_foreign_armv8_reserved),
+	KUNIT_CASE_PARAM(test_foreign_armv8_width, armv8_width_gen_params),
+#endif
 	KUNIT_CASE_FMT(test_map_leaves),
 	KUNIT_CASE_FMT(test_map_leaves_refuses),
 	KUNIT_CASE_FMT(test_map_leaves_large),
 	KUNIT_CASE_FMT(test_map_large_leaves),
+#ifdef __GENERIC_PT_FMT_ARMV8_H
+	KUNIT_CASE_FMT(test_map_leaves_armv8_range),
+#endif
 	KUNIT_CASE_FMT(test_unmap_sparse),
 	KUNIT_CASE_FMT(test_unmap_sparse_parts),
 	KUNIT_CASE_FMT(test_unmap_sparse_work),

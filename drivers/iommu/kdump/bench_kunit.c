@@ -54,6 +54,11 @@
 #define RISCV_TABLE	BIT_ULL(0)
 #define RISCV_LEAF	0xdfULL
 
+/* Valid, AP[1] and AF, what a page and a table have besides */
+#define ARMV8_LEAF	0x441ULL
+#define ARMV8_PAGE	BIT_ULL(1)
+#define ARMV8_TABLE	0x3ULL
+
 #define ENTRIES		512
 #define LEVELS		4
 
@@ -83,7 +88,7 @@ MODULE_PARM_DESC(oldmem_size, "Bytes there");
  * @period: items in a period
  * @present: so many of them, the first ones, are mapped
  * @mix: leaves of 2 MiB, and 4 KiB in long, short and no runs, by turns
- * @riscv64: in RISC-V's format, not in that of VT-d's second stage
+ * @format: which format they are in
  */
 struct layout {
 	u64 iova;
@@ -93,7 +98,7 @@ struct layout {
 	unsigned int period;
 	unsigned int present;
 	bool mix;
-	bool riscv64;
+	enum kunit_iommu_format format;
 };
 
 static struct bench {
@@ -169,15 +174,19 @@ static u64 item_iova(u64 item)
 
 static u64 leaf_entry(u64 phys, unsigned int level)
 {
-	if (bench.layout.riscv64)
+	if (bench.layout.format == KUNIT_IOMMU_RISCV64)
 		return phys >> RISCV_SHIFT | RISCV_LEAF;
+	if (bench.layout.format == KUNIT_IOMMU_ARMV8)
+		return phys | ARMV8_LEAF | (level ? 0 : ARMV8_PAGE);
 	return phys | PTE_R | PTE_W | (level ? PTE_PS : 0);
 }
 
 static u64 table_entry(u64 table)
 {
-	if (bench.layout.riscv64)
+	if (bench.layout.format == KUNIT_IOMMU_RISCV64)
 		return table >> RISCV_SHIFT | RISCV_TABLE;
+	if (bench.layout.format == KUNIT_IOMMU_ARMV8)
+		return table | ARMV8_TABLE;
 	return table | PTE_R | PTE_W;
 }
 
@@ -608,7 +617,8 @@ struct import_case {
 	bool mix;
 };
 
-static void time_import(const struct import_case *c, bool riscv64)
+static void time_import(const struct import_case *c,
+			enum kunit_iommu_format format)
 {
 	const struct layout layout = {
 		.iova = HIGH_IOVA,
@@ -618,7 +628,12 @@ static void time_import(const struct import_case *c, bool riscv64)
 		.period = 1,
 		.present = 1,
 		.mix = c->mix,
-		.riscv64 = riscv64,
+		.format = format,
+	};
+	static const char *const names[] = {
+		[KUNIT_IOMMU_VTDSS] = "vtdss",
+		[KUNIT_IOMMU_RISCV64] = "riscv64",
+		[KUNIT_IOMMU_ARMV8] = "armv8",
 	};
 	const struct iommu_kdump_stats *stats;
 	struct device *dev, *other;
@@ -633,7 +648,7 @@ static void time_import(const struct import_case *c, bool riscv64)
 	if (layout.size <= SZ_1G || layout.leaf_level)
 		control = map_page_by_page(other);
 	bench_info("import format=%s layout=%s size=%llu tables=%llu new_bytes=%llu ns=%llu floor=%llu control=%llu",
-		   riscv64 ? "riscv64" : "vtdss", c->name, layout.size, tables,
+		   names[format], c->name, layout.size, tables,
 		   stats->new_tables, stats->import_ns, read_tables(), control);
 	kunit_iommu_reset(bench.iommu);
 }
@@ -660,29 +675,41 @@ static void bench_import(struct kunit *test)
 	start_bench(test);
 	new_iommu(NULL);
 	for (i = 0; i < ARRAY_SIZE(cases); i++)
-		time_import(&cases[i], false);
+		time_import(&cases[i], KUNIT_IOMMU_VTDSS);
+}
+
+static const struct import_case few_cases[] = {
+	{ "runs", SZ_64M, 0, SZ_64M },
+	{ "runs", SZ_1G, 0, SZ_64M },
+	{ "scattered", SZ_64M, 0, SZ_4K },
+	{ "scattered", SZ_1G, 0, SZ_4K },
+	{ "mix", SZ_64M, 0, SZ_4K, true },
+	{ "mix", SZ_1G, 0, SZ_4K, true },
+};
+
+static void import_few(struct kunit *test, enum kunit_iommu_format format)
+{
+	struct kunit_iommu_config config = { .format = format };
+	unsigned int i;
+
+	start_bench(test);
+	new_iommu(&config);
+	for (i = 0; i < ARRAY_SIZE(few_cases); i++)
+		time_import(&few_cases[i], format);
 }
 
 /* Its entries have the address elsewhere than the core wants it */
 static void bench_import_riscv64(struct kunit *test)
 {
-	static const struct kunit_iommu_config config = {
-		.format = KUNIT_IOMMU_RISCV64,
-	};
-	static const struct import_case cases[] = {
-		{ "runs", SZ_64M, 0, SZ_64M },
-		{ "runs", SZ_1G, 0, SZ_64M },
-		{ "scattered", SZ_64M, 0, SZ_4K },
-		{ "scattered", SZ_1G, 0, SZ_4K },
-		{ "mix", SZ_64M, 0, SZ_4K, true },
-		{ "mix", SZ_1G, 0, SZ_4K, true },
-	};
-	unsigned int i;
+	import_few(test, KUNIT_IOMMU_RISCV64);
+}
 
-	start_bench(test);
-	new_iommu(&config);
-	for (i = 0; i < ARRAY_SIZE(cases); i++)
-		time_import(&cases[i], true);
+/* Not generic_pt writes the new tables */
+static void bench_import_armv8(struct kunit *test)
+{
+	if (!IS_ENABLED(CONFIG_IOMMU_IO_PGTABLE_LPAE))
+		kunit_skip(test, "io-pgtable-arm.c is not built");
+	import_few(test, KUNIT_IOMMU_ARMV8);
 }
 
 /* The largest host. The tables are made up when they are read: no time is told */
@@ -967,6 +994,7 @@ static struct kunit_case bench_cases[] = {
 	KUNIT_CASE_SLOW(bench_takeover),
 	KUNIT_CASE_SLOW(bench_import),
 	KUNIT_CASE_SLOW(bench_import_riscv64),
+	KUNIT_CASE_SLOW(bench_import_armv8),
 	KUNIT_CASE_SLOW(bench_reserve),
 	KUNIT_CASE_SLOW(bench_space),
 	KUNIT_CASE_SLOW(bench_speed),

@@ -96,19 +96,25 @@ static int remember(struct iommu_kdump_carrier *carrier, u64 iova, u64 size)
 	}
 }
 
-static void flush_batch(struct iommu_kdump_carrier *carrier)
+static int map_batch(struct iommu_kdump_carrier *carrier)
 {
+	struct iommu_domain *domain = carrier->domain;
+	unsigned int lg2sz = carrier->batch_lg2sz, nr = carrier->batch_nr;
+	u64 iova = carrier->batch_iova, *leaves = carrier->batch;
 	struct pt_iommu *pt = carrier->pt;
 
+	if (!pt)
+		return domain->ops->map_leaves(domain, iova, lg2sz, leaves, nr, KDUMP_GFP);
+	return pt->ops->map_leaves(pt, iova, lg2sz, leaves, nr, KDUMP_GFP);
+}
+
+static void flush_batch(struct iommu_kdump_carrier *carrier)
+{
 	if (!carrier->batch_nr)
 		return;
 	if (!carrier->error) {
 		carrier->dirty = true;
-		carrier->error = pt->ops->map_leaves(pt, carrier->batch_iova,
-						     carrier->batch_lg2sz,
-						     carrier->batch,
-						     carrier->batch_nr,
-						     KDUMP_GFP);
+		carrier->error = map_batch(carrier);
 		check_budget(carrier, carrier->batch_nr);
 	}
 	carrier->batch_nr = 0;
@@ -202,7 +208,7 @@ static void compare_run(struct iommu_kdump_carrier *carrier, u64 iova, u64 phys,
 			carrier->error = remember(carrier, iova, granule);
 		if (carrier->error)
 			break;
-		if (carrier->pt) {
+		if (carrier->bulk) {
 			batch_page(carrier, iova, phys, prot);
 		} else if (!there) {
 			carrier->error = map_one(carrier, iova, phys, granule,
@@ -244,7 +250,7 @@ static void flush_run(struct iommu_kdump_carrier *carrier)
 		part = size;
 		if (is_known(carrier, iova, &part)) {
 			compare_run(carrier, iova, phys, part, prot);
-		} else if (carrier->pt &&
+		} else if (carrier->bulk &&
 			   part < carrier->batch_max * carrier->granule) {
 			/* It shares its leaf table with others */
 			u64 done;
@@ -306,7 +312,7 @@ u64 *iommu_kdump_carry_leaves(struct iommu_kdump_carrier *carrier, u64 iova,
 {
 	u64 part;
 
-	if (!carrier->pt || !(carrier->domain->pgsize_bitmap & BIT_ULL(lg2sz)))
+	if (!carrier->bulk || !(carrier->domain->pgsize_bitmap & BIT_ULL(lg2sz)))
 		return NULL;
 	*nr = min(*nr, carrier->batch_max -
 		       ((iova >> lg2sz) & (carrier->batch_max - 1)));
@@ -382,7 +388,8 @@ int iommu_kdump_carrier_init(struct iommu_kdump_carrier *carrier,
 	carrier->domain = domain;
 	carrier->pt = iommupt_from_domain(domain);
 	carrier->granule = 1UL << __ffs(domain->pgsize_bitmap);
-	carrier->keep_pieces = !carrier->pt;
+	carrier->bulk = iommu_kdump_is_bulk(domain);
+	carrier->keep_pieces = !carrier->bulk;
 	/* Tables are as large as the smallest page */
 	carrier->batch_max = carrier->granule / sizeof(*carrier->batch);
 	carrier->batch = kvmalloc_array(carrier->batch_max,
@@ -448,10 +455,21 @@ static bool unmap_leaves(struct iommu_domain *domain, u64 *first, u64 last)
 }
 
 /**
+ * iommu_kdump_is_bulk() - Does the page table take many leaves, and skip holes?
+ * @domain: paging domain
+ *
+ * Return: true for those of generic_pt, and those that can do the same.
+ */
+bool iommu_kdump_is_bulk(struct iommu_domain *domain)
+{
+	return iommupt_from_domain(domain) || domain->ops->map_leaves;
+}
+
+/**
  * iommu_kdump_unmap_some() - Begin to remove, or go on with, all mappings of a range
  * @domain: paging domain
  * @first: first IOVA, moved on behind what does not need to be looked at again
- * @last: last IOVA. Without generic_pt no leaf is in the range in part only.
+ * @last: last IOVA. Unless iommu_kdump_is_bulk() no leaf is in the range in part only.
  * @pages: incremented by the number of page tables that were freed, where it is known
  *
  * Ends after a time that is short enough to keep interrupts off. How long it takes does
@@ -468,8 +486,12 @@ bool iommu_kdump_unmap_some(struct iommu_domain *domain, u64 *first, u64 last,
 	struct iommu_iotlb_gather gather;
 	int ret;
 
-	if (!pt)
+	if (!iommu_kdump_is_bulk(domain))
 		return unmap_leaves(domain, first, last);
+	if (!pt)
+		return domain->ops->unmap_sparse(domain, *first,
+						 last - *first + 1,
+						 UNMAP_LEAVES) != -EAGAIN;
 	iommu_iotlb_gather_init(&gather);
 	/* From the beginning each time: so tables are freed as a whole */
 	ret = pt->ops->unmap_sparse(pt, *first, last - *first + 1, UNMAP_LEAVES,
@@ -484,7 +506,7 @@ bool iommu_kdump_unmap_some(struct iommu_domain *domain, u64 *first, u64 last,
  * iommu_kdump_unmap_range() - Remove all mappings of a range
  * @domain: paging domain
  * @first: first IOVA
- * @last: last IOVA. Without generic_pt no leaf is in the range in part only.
+ * @last: last IOVA. Unless iommu_kdump_is_bulk() no leaf is in the range in part only.
  *
  * Context: Any, if nobody else changes mappings of the range.
  */

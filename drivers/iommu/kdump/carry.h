@@ -17,6 +17,7 @@ struct pt_iommu;
  * struct iommu_kdump_carrier - writes old mappings into a domain
  * @domain: where they go
  * @pt: its page table, NULL if that is none of generic_pt
+ * @bulk: see iommu_kdump_is_bulk()
  * @granule: smallest page size of the domain
  * @known: where mappings of tables that have been read before may be, in ascending
  *         order, or NULL: there, the same mapping once more is no error, and another
@@ -48,6 +49,7 @@ struct pt_iommu;
 struct iommu_kdump_carrier {
 	struct iommu_domain *domain;
 	struct pt_iommu *pt;
+	bool bulk;
 	u64 granule;
 	const struct iommu_kdump_ranges *known;
 	bool keep_pieces;

@@ -30,6 +30,9 @@ static const struct machine machines[] = {
 	{ "vtdss-plain", KUNIT_IOMMU_VTDSS, false, true },
 	{ "amdv1-plain", KUNIT_IOMMU_AMDV1, false, true },
 	{ "riscv64", KUNIT_IOMMU_RISCV64, false },
+#ifdef CONFIG_IOMMU_IO_PGTABLE_LPAE
+	{ "armv8", KUNIT_IOMMU_ARMV8, false },
+#endif
 };
 
 KUNIT_ARRAY_PARAM_DESC(machine, machines, name);
@@ -129,15 +132,18 @@ u64 crash_table_entry(struct crash *crash, u64 table, unsigned int level)
 		return AMD_PR | AMD_IR | AMD_IW | AMD_LEVEL(level) | table;
 	case KUNIT_IOMMU_RISCV64:
 		return table >> 2 | RISCV_V;
+	case KUNIT_IOMMU_ARMV8:
+		return table | ARMV8_VALID | ARMV8_TABLE;
 	default:
 		return table | PTE_R | PTE_W;
 	}
 }
 
-/* What an entry with @prot really allows: on RISC-V, what can be written can be read */
+/* What an entry with @prot really allows: on RISC-V and Arm what can be written can be read */
 u64 crash_prot(struct crash *crash, u64 prot)
 {
-	if (crash->machine->format == KUNIT_IOMMU_RISCV64 && (prot & PTE_W))
+	if ((crash->machine->format == KUNIT_IOMMU_RISCV64 ||
+	     crash->machine->format == KUNIT_IOMMU_ARMV8) && (prot & PTE_W))
 		prot |= PTE_R;
 	return prot;
 }
@@ -154,6 +160,10 @@ u64 crash_leaf_entry(struct crash *crash, u64 phys, u64 prot,
 		return phys >> 2 | RISCV_V | RISCV_LEAF |
 		       (prot & PTE_R ? RISCV_R : 0) |
 		       (prot & PTE_W ? RISCV_W : 0);
+	case KUNIT_IOMMU_ARMV8:
+		return phys | ARMV8_VALID | (level ? 0 : ARMV8_TABLE) |
+		       ARMV8_AF | (prot & PTE_R ? ARMV8_UNPRIV : 0) |
+		       (prot & PTE_W ? 0 : ARMV8_RDONLY);
 	default:
 		return phys | prot | (level ? PTE_PS : 0);
 	}

@@ -51,6 +51,12 @@
 #define RISCV_LEAF	(BIT_ULL(3) | BIT_ULL(4) | BIT_ULL(6) | BIT_ULL(7))
 #define RISCV_PPN	GENMASK_ULL(53, 10)
 
+#define ARMV8_VALID	BIT_ULL(0)
+#define ARMV8_TABLE	BIT_ULL(1)
+#define ARMV8_UNPRIV	BIT_ULL(6)
+#define ARMV8_RDONLY	BIT_ULL(7)
+#define ARMV8_AF	BIT_ULL(10)
+
 #define MAX_LEGACY	32
 #define MAX_NEW		128
 #define MAX_DEVS	16

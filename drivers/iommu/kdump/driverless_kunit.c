@@ -103,15 +103,21 @@ static void test_check_nowhere(struct kunit *test)
 /* Also where the new domain ends, and the old table goes on */
 static void test_check_beyond(struct kunit *test)
 {
-	struct crash *crash = crash_new(test, NULL);
-	struct device *dev = crash_add_dev(crash, 0, 1);
+	const struct machine *machine = test->param_value;
 	struct kunit_iommu_entry entry = {
 		.mode = KUNIT_IOMMU_PAGING,
 		.levels = 5,
 		.id = 7,
-		.root = crash_new_table(crash),
 	};
+	struct crash *crash;
+	struct device *dev;
 
+	if (machine->format == KUNIT_IOMMU_ARMV8)
+		kunit_skip(test, "no table of Arm's goes on where a domain ends");
+
+	crash = crash_new(test, NULL);
+	dev = crash_add_dev(crash, 0, 1);
+	entry.root = crash_new_table(crash);
 	kunit_iommu_set_entry(crash->iommu, 1, &entry);
 	crash_add_legacy(crash, 1, 0, BIT_ULL(50), SZ_16M, SZ_4K, PTE_R | PTE_W)
 		->refused = true;

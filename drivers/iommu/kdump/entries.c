@@ -11,6 +11,7 @@
 #define pr_fmt(fmt) "iommu: kdump: " fmt
 
 #include <linux/device.h>
+#include <linux/export.h>
 #include <linux/iommu.h>
 #include <linux/iommu-kdump.h>
 #include <linux/overflow.h>
@@ -90,6 +91,7 @@ void iommu_kdump_entries_init(struct iommu_kdump_entries *entries,
 	xa_init_flags(&entries->xa, XA_FLAGS_LOCK_IRQ);
 	INIT_WORK(&entries->silence_work, silence_work_fn);
 }
+EXPORT_SYMBOL_GPL(iommu_kdump_entries_init);
 
 /**
  * iommu_kdump_entries_destroy() - Undo iommu_kdump_entries_init()
@@ -112,6 +114,7 @@ void iommu_kdump_entries_destroy(struct iommu_kdump_entries *entries)
 	entries->nr_refused = 0;
 	entries->refused_all = false;
 }
+EXPORT_SYMBOL_GPL(iommu_kdump_entries_destroy);
 
 /* With the lock of the array held. NULL if there is no memory. */
 static struct entry *get_entry(struct iommu_kdump_entries *entries, u32 id)
@@ -167,6 +170,7 @@ int iommu_kdump_keep_entry(struct iommu_kdump_entries *entries, u32 id,
 		iommu_kdump_put_id(entries->ids, domain_id);
 	return ret;
 }
+EXPORT_SYMBOL_GPL(iommu_kdump_keep_entry);
 
 /**
  * iommu_kdump_refuse_entries() - Entries of the crashed kernel are not kept
@@ -212,6 +216,7 @@ void iommu_kdump_refuse_entries(struct iommu_kdump_entries *entries, u32 first,
 	range->first = first;
 	range->last = last;
 }
+EXPORT_SYMBOL_GPL(iommu_kdump_refuse_entries);
 
 /**
  * iommu_kdump_entry_was_refused() - Was the entry of an ID refused?
@@ -260,6 +265,7 @@ bool iommu_kdump_entry_is_old(struct iommu_kdump_entries *entries, u32 id)
 	xa_unlock_irqrestore(&entries->xa, flags);
 	return old;
 }
+EXPORT_SYMBOL_GPL(iommu_kdump_entry_is_old);
 
 /**
  * iommu_kdump_entry_left() - An entry of the crashed kernel has been replaced
@@ -299,6 +305,7 @@ bool iommu_kdump_entry_left(struct iommu_kdump_entries *entries, u32 id)
 		iommu_kdump_put_id(entries->ids, domain_id);
 	return old;
 }
+EXPORT_SYMBOL_GPL(iommu_kdump_entry_left);
 
 /**
  * iommu_kdump_entry_was_left() - Has an entry of the crashed kernel been replaced?

@@ -10,6 +10,7 @@
 
 #include <linux/crash_dump.h>
 #include <linux/device.h>
+#include <linux/export.h>
 #include <linux/init.h>
 #include <linux/iommu.h>
 #include <linux/kexec.h>
@@ -63,6 +64,7 @@ bool iommu_kdump_enabled(void)
 	/* There, not every address in old tables is one of this kernel's */
 	return IS_ENABLED(CONFIG_64BIT) && iommu_kdump_active() && kdump_inherit;
 }
+EXPORT_SYMBOL_GPL(iommu_kdump_enabled);
 
 /**
  * iommu_kdump_active() - Is there DMA of a crashed kernel to care about?
@@ -91,6 +93,7 @@ bool iommu_kdump_keeps_translation(void)
 {
 	return iommu_kdump_active() && !kexec_in_progress;
 }
+EXPORT_SYMBOL_GPL(iommu_kdump_keeps_translation);
 
 /**
  * iommu_kdump_takes_part() - Does the framework care about a device?

@@ -7,6 +7,7 @@
  * entry is gone and the caches have been flushed.
  */
 
+#include <linux/export.h>
 #include <linux/idr.h>
 #include <linux/iommu-kdump.h>
 #include <linux/xarray.h>
@@ -29,6 +30,7 @@ void iommu_kdump_ids_init(struct iommu_kdump_ids *ids, struct ida *ida,
 	ids->last = last;
 	xa_init_flags(&ids->users, XA_FLAGS_LOCK_IRQ);
 }
+EXPORT_SYMBOL_GPL(iommu_kdump_ids_init);
 
 /**
  * iommu_kdump_ids_destroy() - Undo iommu_kdump_ids_init()
@@ -120,3 +122,4 @@ bool iommu_kdump_free_ids(struct iommu_kdump_ids *ids)
 	xa_unlock_irqrestore(&ids->users, flags);
 	return freed;
 }
+EXPORT_SYMBOL_GPL(iommu_kdump_free_ids);

@@ -381,7 +381,7 @@ static int import_late(struct iommu_kdump_report *report,
 	carrier->keep_pieces = true;
 	carrier->error = 0;
 	import_tables(report, kdev);
-	if (!carrier->error && !carrier->pt)
+	if (!carrier->error && !carrier->bulk)
 		carrier->error = iommu_kdump_add_pieces(domain,
 							&carrier->pieces);
 	if (carrier->error)

@@ -312,6 +312,7 @@ void iommu_kdump_uncharge(struct iommu_kdump_group *kg);
 bool iommu_kdump_unmap_some(struct iommu_domain *domain, u64 *first, u64 last,
 			    u64 *pages);
 void iommu_kdump_unmap_range(struct iommu_domain *domain, u64 first, u64 last);
+bool iommu_kdump_is_bulk(struct iommu_domain *domain);
 
 /* oldmem.c */
 

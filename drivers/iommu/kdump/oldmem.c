@@ -18,6 +18,7 @@
 #include <linux/crash_dump.h>
 #include <linux/elf.h>
 #include <linux/err.h>
+#include <linux/export.h>
 #include <linux/init.h>
 #include <linux/io.h>
 #include <linux/memblock.h>
@@ -182,6 +183,7 @@ bool iommu_kdump_is_old_ram(phys_addr_t phys, u64 size)
 	return size && iommu_kdump_old_ram_extent(phys, &last) &&
 	       size - 1 <= last - phys;
 }
+EXPORT_SYMBOL_GPL(iommu_kdump_is_old_ram);
 
 static bool __maybe_unused memory_is_encrypted(void)
 {
@@ -268,6 +270,7 @@ int iommu_kdump_read_old(phys_addr_t phys, u64 size, u64 *val, unsigned int nr)
 	iommu_kdump_unmap_old(page);
 	return 0;
 }
+EXPORT_SYMBOL_GPL(iommu_kdump_read_old);
 
 /* Sort, drop what is empty, merge what touches or overlaps */
 static unsigned int __init normalize(struct range *ranges, unsigned int nr)

@@ -314,7 +314,7 @@ static void unmap_reclaimed(struct iommu_domain *domain,
 	struct iommu_kdump_ranges *pieces = &old->pieces;
 	int i;
 
-	if (iommupt_from_domain(domain)) {
+	if (iommu_kdump_is_bulk(domain)) {
 		iommu_kdump_unmap_range(domain, range->first, range->last);
 		return;
 	}
@@ -454,12 +454,14 @@ u64 iommu_kdump_release_mappings(struct iommu_domain *domain)
 	if (!old || !old->mapped)
 		return 0;
 
-	if (iommupt_from_domain(domain)) {
+	before = iommu_kdump_free_pages();
+	if (iommu_kdump_is_bulk(domain)) {
 		unmap_all(domain, old, &old->shared, &pages);
 		unmap_all(domain, old, &old->reserved, &pages);
 	} else {
-		before = iommu_kdump_free_pages();
 		unmap_all(domain, old, &old->pieces, &pages);
+	}
+	if (!iommupt_from_domain(domain)) {
 		now = iommu_kdump_free_pages();
 		pages = now > before ? now - before : 0;
 	}
