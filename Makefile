@@ -12,13 +12,14 @@ export OUT   := $(CURDIR)/out
 export CACHE ?= $(OUT)/cache
 
 export LINUX LINUX_TARBALL FORCE PATCH FILES
-export N SEED CYCLE MUTANTS FILTER
+export N SEED CYCLE MINUTES MUTANTS FILTER
 
 # The kernels that the rig needs for these IOMMUs (IOMMU=vtd,riscv), or for those of x86.
 comma := ,
 iommus = $(subst $(comma), ,$(IOMMU))
 rig_kernels = $(if $(filter riscv,$(iommus)),kernel-riscv kernel-mainline-riscv) \
-	      $(if $(filter-out riscv,$(or $(iommus),vtd)),kernel kernel-mainline)
+	      $(if $(filter smmuv3,$(iommus)),kernel-arm kernel-mainline-arm) \
+	      $(if $(filter-out riscv smmuv3,$(or $(iommus),vtd)),kernel kernel-mainline)
 
 # For the rig: how often, everything, one IOMMU, the kernels that crash.
 rig_options = $(if $(RUNS),--runs $(RUNS)) $(if $(ALL),--all) $(if $(IOMMU),--iommu $(IOMMU)) \
@@ -31,7 +32,7 @@ KDUMP := tools/testing/selftests/iommu/kdump
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
-LOCKED := setup tree pull status kernel kernel-mainline kernel-riscv kernel-mainline-riscv kernel-dump kernels-dump kernel-debian debian-config kernels-off demo \
+LOCKED := setup tree pull status kernel kernel-mainline kernel-riscv kernel-mainline-riscv kernel-arm kernel-mainline-arm kernel-dump kernels-dump kernel-debian debian-config kernels-off demo \
 	  compare stock deb check corrupt soak dumps small debian-dump check-tools mutate fuzz bench \
 	  series lint matrix bisect-check regress bases clean
 # The KUnit tests come with a script of their own.
@@ -88,7 +89,15 @@ kernel-mainline-riscv: tree-keep
 	@scripts/base-riscv.sh
 	@scripts/kernel.sh mainline-riscv
 
-demo: $(rig_kernels) ## crash with DMA in flight, with and without: a table, a picture; RUNS=, ALL=1, IOMMU=riscv
+kernel-arm: tree-keep
+	@scripts/setup.sh base arm
+	@scripts/kernel.sh framework-arm
+
+kernel-mainline-arm: tree-keep
+	@scripts/setup.sh base arm
+	@scripts/kernel.sh mainline-arm
+
+demo: $(rig_kernels) ## crash with DMA in flight, with and without: a table, a picture; RUNS=, ALL=1, IOMMU=riscv,smmuv3
 	@$(RIG) demo $(rig_options)
 
 compare: $(rig_kernels) ## all scenarios in all modes, side by side; RUNS=, IOMMU=vtd,riscv, FIRST=
@@ -100,8 +109,9 @@ stock: kernel ## crash Debian's own kernels, unmodified, into ours: a table; FIR
 corrupt: $(rig_kernels) ## corrupt the tables of a crashed kernel: one table; SEED=, IOMMU=
 	@$(RIG) corrupt $(if $(SEED),--seed $(SEED)) $(if $(IOMMU),--iommu $(IOMMU))
 
-soak: kernel ## N=200 crash cycles by chance over all scenarios; SEED= CYCLE= to repeat
-	@$(RIG) soak --cycles $(or $(N),200) $(if $(SEED),--seed $(SEED)) $(if $(CYCLE),--cycle $(CYCLE))
+soak: $(filter-out kernel-mainline%,$(rig_kernels)) ## N=200 crash cycles by chance; SEED= goes on, CYCLE= repeats one; IOMMU=, MINUTES=
+	@$(RIG) soak --cycles $(or $(N),200) $(if $(SEED),--seed $(SEED)) $(if $(CYCLE),--cycle $(CYCLE)) \
+		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(IOMMU),--iommu $(IOMMU))
 
 deb: tree-keep ## a Debian package: a small crash kernel for any production kernel
 	@scripts/setup.sh base deb
@@ -152,7 +162,7 @@ kernels-off: tree-keep
 	@scripts/kernel.sh framework-off
 	@scripts/kernel.sh mainline-off
 
-bench: kernel kernel-mainline kernels-off ## what it costs: a table, out/bench.json, a picture; PARTS=, PAIRS=
+bench: kernel kernel-mainline kernels-off $(if $(findstring riscv,$(PARTS)),kernel-riscv kernel-mainline-riscv) ## what it costs: a table, out/bench.json, a picture; PARTS=, PAIRS=
 	@scripts/bench.sh
 
 check: setup ## run every test there is

@@ -55,11 +55,17 @@ run_rig()
 	scripts/rig.sh check
 }
 
-# A short selection on the kernels for RISC-V.
+# A short selection on the kernels for RISC-V, and on those for Arm.
 run_riscv()
 {
 	make --no-print-directory kernel-riscv kernel-mainline-riscv || return
 	scripts/rig.sh check --iommu riscv
+}
+
+run_smmuv3()
+{
+	make --no-print-directory kernel-arm kernel-mainline-arm || return
+	scripts/rig.sh check --iommu smmuv3
 }
 
 # As upstream runs it: the part that looks at the running kernel. The part that boots
@@ -94,6 +100,7 @@ if [ -e tools/testing/selftests/iommu/kdump/kdump_rig.py ]; then
 	part page run_page
 	part interrupts run_interrupts
 	part riscv run_riscv
+	part smmuv3 run_smmuv3
 	part kselftest run_kselftest
 else
 	skip rig "the test rig is not there"

@@ -5,8 +5,8 @@
 # kernels, or the one that "make deb" puts into a package; framework-debian has Debian's
 # own configuration, with the modules that the rig loads and no others. Those for dumps have debug information, and the options of config.dump on top of those
 # in config. Those that end in -off are no crash kernels: CRASH_DUMP, which the framework
-# follows, is compiled out. Those that end in -riscv are for RISC-V, by a cross
-# compiler; the unmodified one is made from what base-riscv.sh makes.
+# follows, is compiled out. Those that end in -riscv or -arm are for RISC-V and Arm, by a
+# cross compiler; RISC-V's unmodified one is made from what base-riscv.sh makes.
 #
 #   JOBS=N   compilers at the same time (as many as there are processors)
 #
@@ -20,10 +20,10 @@ set -euo pipefail
 
 name=$1
 case $name in
-framework | framework-dump | framework-off | framework-debian | framework-riscv | package)	tree=linux ;;
-mainline | mainline-dump | mainline-off)	tree=base ;;
+framework | framework-dump | framework-off | framework-debian | framework-riscv | framework-arm | package)	tree=linux ;;
+mainline | mainline-dump | mainline-off | mainline-arm)	tree=base ;;
 mainline-riscv)	tree=base-riscv ;;
-*)	die "kernel.sh: framework or mainline, and -dump, -off, -riscv or nothing behind it, or package?" ;;
+*)	die "kernel.sh: framework or mainline, and -dump, -off, -riscv, -arm or nothing behind it, or package?" ;;
 esac
 
 self=$(realpath "$0")
@@ -45,6 +45,13 @@ case $name in
 	fragments+=("${fragments[0]}.riscv64")
 	arch=riscv
 	cross=riscv64-linux-gnu-
+	image=Image
+	;;
+*-arm)
+	folder=.build-arm
+	fragments+=("${fragments[0]}.arm64")
+	arch=arm64
+	cross=aarch64-linux-gnu-
 	image=Image
 	;;
 *-debian)
@@ -76,7 +83,7 @@ unset MAKEFLAGS MFLAGS MAKELEVEL JOBS CC KERNEL SUITE LINUX LINUX_TARBALL FORCE 
 export -n OUT CACHE
 
 # wanted_options: the fragments, plus what makes this kernel the one it is. The last
-# setting of an option counts.
+# setting of an option counts, and an empty one is none.
 wanted_options()
 {
 	local without=IOMMU_KDUMP
@@ -84,7 +91,7 @@ wanted_options()
 	[[ $name != *-off ]] || without='(IOMMU_KDUMP|CRASH_DUMP=|PROC_VMCORE|VMCORE_INFO)'
 	cat "${fragments[@]}" | grep -E '^CONFIG_[A-Za-z0-9_]+=' | grep -vE "^CONFIG_$without" |
 		awk -F = '{ value[$1] = $0; order[$1] = NR } END { for (o in value) print order[o], value[o] }' |
-		sort -n | cut -d ' ' -f 2-
+		sort -n | cut -d ' ' -f 2- | grep -v '=$'
 	if [[ $name = *-off ]]; then
 		echo CONFIG_CRASH_DUMP=n
 		return
@@ -195,6 +202,8 @@ if [ "$config_now" != "$(cat "$build/.configured" 2>/dev/null)" ]; then
 	configure
 	echo "$config_now" >"$build/.configured"
 fi
+"${make[@]}" syncconfig >>"$log" 2>&1 || die "make syncconfig failed: see $log"
+fast_cache
 if ! "${make[@]}" -j"$jobs" "$image" modules 2>&1 | progress; then
 	echo "the $name kernel does not build:" >&2
 	grep -E -m 10 -A 3 ' error: |undefined reference|\*\*\* ' "$log" >&2 || tail -n 10 "$log" >&2

@@ -8,6 +8,7 @@
 #   ARGS="..."    more for the kernel's command line
 #   KUNIT_TIMEOUT seconds until a run counts as hung (1800)
 #   FAST=1        without the sanitizer and the lock checker, for many runs
+#   KUNIT_ARCH=arm64  for the driver of Arm's SMMUv3, which is built nowhere else
 #
 # kunit.py configures, builds and reads the results. The kernel is started from
 # here: kunit.py would try KVM first, and a /dev/kvm that exists but does not work
@@ -19,7 +20,8 @@ set -euo pipefail
 
 source=${KUNIT_TREE:-$OUT/linux}
 fast=${FAST:-}
-build=${KUNIT_BUILD:-$OUT/build/kunit${fast:+-fast}}
+arch=${KUNIT_ARCH:-x86_64}
+build=${KUNIT_BUILD:-$OUT/build/kunit${KUNIT_ARCH:+-$KUNIT_ARCH}${fast:+-fast}}
 log=$build/test.log
 timeout=${KUNIT_TIMEOUT:-1800}
 config=drivers/iommu/kdump/.kunitconfig
@@ -28,16 +30,35 @@ args=${ARGS:-}
 
 repeatable_builds "$source"
 
-cc=${CC:-gcc}
+# What KUnit's kernels are built by and run on.
+case $arch in
+x86_64)
+	cross=
+	image=arch/x86/boot/bzImage
+	machine_options=(qemu-system-x86_64 -accel tcg -bios qboot.rom -append)
+	machine_cmdline="console=ttyS0 no_timer_check tsc=nowatchdog"
+	;;
+arm64)
+	cross=aarch64-linux-gnu-
+	config=drivers/iommu/kdump/arm64.kunitconfig
+	image=arch/arm64/boot/Image
+	machine_options=(qemu-system-aarch64 -M virt -cpu cortex-a57 -append)
+	machine_cmdline="console=ttyAMA0"
+	;;
+*)	die "KUNIT_ARCH=$arch is unknown: x86_64 or arm64?" ;;
+esac
+
+cc=${CC:-${cross}gcc}
 options=("CC=$cc" "LOCALVERSION=")
 if command -v ccache >/dev/null; then
 	options=("CC=ccache $cc" "HOSTCC=ccache gcc" "LOCALVERSION=")
 fi
 kunit=(python3 "$source/tools/testing/kunit/kunit.py")
-configure=(--arch=x86_64 "--build_dir=$build" "--kunitconfig=$config" "${options[@]/#/--make_options=}")
-compile=("${kunit[@]}" build "${configure[@]}" "--jobs=$(nproc)")
+configure=("--arch=$arch" ${cross:+--cross_compile=$cross} "--build_dir=$build" "--kunitconfig=$config" "${options[@]/#/--make_options=}")
+# The configuration makes errors of warnings, which fast_cache() has too many of.
+compile=(make -j"$(nproc)" ARCH="$arch" "CROSS_COMPILE=$cross" "O=$build" KCFLAGS=-Wno-error
+	"${options[@]}")
 if [ -n "$fast" ]; then
-	compile=(make -j"$(nproc)" ARCH=x86_64 "O=$build" "${options[@]}" bzImage)
 	for option in EXPERT=y KASAN=n PROVE_LOCKING=n DEBUG_ATOMIC_SLEEP=n DEBUG_LIST=n \
 		BLOCK=n HID_SUPPORT=n VT=n ENABLE_DEFAULT_TRACERS=y; do
 		configure+=("--kconfig_add=CONFIG_$option")
@@ -45,7 +66,7 @@ if [ -n "$fast" ]; then
 fi
 
 # Nothing that was said to the make above is meant for the kernel's.
-unset MAKEFLAGS MFLAGS MAKELEVEL CC KERNEL SUITE LINUX LINUX_TARBALL FORCE PATCH FILES FILTER ARGS FAST
+unset MAKEFLAGS MFLAGS MAKELEVEL CC CROSS_COMPILE ARCH KERNEL SUITE LINUX LINUX_TARBALL FORCE PATCH FILES FILTER ARGS FAST
 export -n OUT CACHE
 
 objects()
@@ -63,14 +84,13 @@ tests()
 # take them for broken.
 boot()
 {
-	local cmdline="console=ttyS0 kunit.enable=1 kunit_shutdown=reboot panic=-1"
-	cmdline+=" no_timer_check tsc=nowatchdog"
+	local cmdline="$machine_cmdline kunit.enable=1 kunit_shutdown=reboot panic=-1"
 
 	[ -z "$1" ] || cmdline+=" kunit.filter_glob=$1"
 	[ -z "$args" ] || cmdline+=" $args"
-	exec timeout "$timeout" qemu-system-x86_64 -nodefaults -m 1024 -no-reboot -nographic \
-		-accel tcg -bios qboot.rom -serial stdio -kernel "$build/arch/x86/boot/bzImage" \
-		-append "$cmdline" </dev/null >"$2" 2>&1
+	exec timeout "$timeout" "${machine_options[@]}" "$cmdline" -nodefaults -m 1024 \
+		-no-reboot -nographic -serial stdio -kernel "$build/$image" \
+		</dev/null >"$2" 2>&1
 }
 
 # A run that is interrupted ends its machines.
@@ -95,7 +115,10 @@ elif ! "${kunit[@]}" config "${configure[@]}" >"$build/build.log" 2>&1; then
 	die "the KUnit kernel cannot be configured: see $build/build.log"
 fi
 echo "$wanted" >"$build/.configured"
-"${compile[@]}" >>"$build/build.log" 2>&1 &
+"${compile[@]}" syncconfig >>"$build/build.log" 2>&1 ||
+	die "the KUnit kernel cannot be configured: see $build/build.log"
+fast_cache
+"${compile[@]}" "${image##*/}" >>"$build/build.log" 2>&1 &
 if ! watch $! "KUnit kernel" objects; then
 	grep -E -m 10 -A 3 ' error: |undefined reference|\*\*\* ' "$build/build.log" >&2 ||
 		tail -n 20 "$build/build.log" >&2

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # rig.sh SUBCOMMAND [OPTION...]: run the test rig on the two kernels that are built;
-# dumps and debian on those with debug information, and with --iommu riscv on those for
-# RISC-V. --iommu IOMMU,IOMMU runs one after the other.
+# dumps and debian on those with debug information, and with --iommu riscv or smmuv3 on
+# those for RISC-V or Arm. --iommu IOMMU,IOMMU runs one after the other.
 set -euo pipefail
 
 # shellcheck source=scripts/lib.sh
@@ -31,7 +31,10 @@ status=0
 for iommu in "${iommus[@]}"; do
 	kind=
 	case $command in dumps | debian) kind=-dump ;; esac
-	[ "$iommu" != riscv ] || kind=-riscv
+	case $iommu in
+	riscv)	kind=-riscv ;;
+	smmuv3)	kind=-arm ;;
+	esac
 	"$rig" "$command" --framework "$OUT/build/framework$kind" --mainline "$OUT/build/mainline$kind" \
 		--out "$OUT" ${iommu:+--iommu "$iommu"} ${words[@]+"${words[@]}"} || status=$?
 	[ $status -lt 128 ] || break

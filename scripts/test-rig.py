@@ -47,6 +47,9 @@ FEW = (("demo", "SIGINT", True), ("check", "SIGTERM", False),
        ("soak", "SIGTERM", True))
 SIGNALS = ("SIGINT", "SIGTERM", "SIGKILL")
 
+# STRTAB_BASE_CFG of an SMMUv3 with 16 bits of stream IDs.
+TWO_LEVELS = 1 << 16 | 8 << 6 | 16
+
 # An environment variable by which processes are found, whoever their parent is now.
 MARK = "KDUMP_TEST_RIG"
 GONE_WITHIN = 5.0           # seconds for a killed machine to give its memory back
@@ -262,6 +265,11 @@ def end_is_judged():
                   "name 'riscv-iommu-regs'",
                   "riscv_iommu_dma (null): translate 0000:05.0 #0 RO 0x1000 -> 0x2000",
                   "riscv_iommu_dma (null): translate 0001:00.0 #0 WR 0x1000 -> 0x2000"),
+        "smmuv3": ("smmuv3_write_mmio addr: 0x20 val:0x{} size: 0x4(0)",
+                   "smmuv3_translate_success region-40-1 sid=0x28 iova=0x1000 "
+                   "translated=0x2000 perm=0x3 stage=1",
+                   "smmuv3_translate_success region-0-2 sid=0x100 iova=0x1000 "
+                   "translated=0x2000 perm=0x3 stage=1"),
     }
     # (reason, when translation is off, the last access, the line of the reboot)
     cases = ((None, None, 8.9, True), ("own shutdown", 8.95, 8.9, True),
@@ -316,10 +324,41 @@ def reads_traces():
             raise Failed(f"{iommu}: it reads {found}")
 
 
+def faults_have_devices():
+    """QEMU's log names a region of memory, and other lines tell whose it is."""
+    arch, trace = (importlib.import_module(f"rig.{name}") for name in ("arch", "trace"))
+    stamp = "2026-11-28T12:00:05.{:06d}Z "
+    region = "smmuv3-iommu-memory-region-{}"
+    failed = region + " translation failed for iova=0x{:x} (SMMU_EVT_F_TRANSLATION)"
+    known = ("smmuv3_translate_success " + region + " sid=0x108 iova=0xffff1000 "
+             "translated=0x41000000 perm=0x3 stage=1").format("8-1")
+    lines = [known, failed.format("8-1", 0xffff1000), failed.format("16-2", 0xffff2000),
+             "smmuv3_write_mmio addr: 0x98 val:0x3 size: 0x4(0)",
+             "smmuv3_translate_abort " + region.format("8-1") +
+             " sid=0x108 abort on iova:0xffff3000 is_write=1"]
+    kept, trace.FAULTS_KEPT = trace.FAULTS_KEPT, 2
+    try:
+        thinner = trace._Thinner(arch.of("smmuv3"))
+        thinned = [*thinner.lines([(stamp.format(number) + line + "\n").encode()
+                                   for number, line in enumerate(lines)]),
+                   *thinner.burst()]
+    finally:
+        trace.FAULTS_KEPT = kept
+    with tempfile.NamedTemporaryFile("wb", prefix="test-rig.") as file:
+        file.write(b"".join(thinned))
+        file.flush()
+        found = trace.read(file.name, "smmuv3")
+    expected = [trace.Access, trace.Fault, trace.Fault, trace.Faults]
+    if [type(record) for record in found] != expected or \
+            [record.device for record in found] != [0x108, 0x108, 16, 0x108] or \
+            found[1].iova != 0xffff1000:
+        raise Failed(f"it reads {found}")
+
+
 def memory_is_split():
     """Where more than 2 GiB of guest memory are, and what the crash kernel leaves."""
-    x86, riscv, run = (importlib.import_module(f"rig.{name}")
-                       for name in ("arch.x86", "arch.riscv", "run"))
+    x86, riscv, arm, run = (importlib.import_module(f"rig.{name}")
+                            for name in ("arch.x86", "arch.riscv", "arch.arm", "run"))
     gib = 1 << 30
     low, high = [(0, gib // 2)], [(0, 2 * gib), (4 * gib, 8 * gib)]
     wrong = [what for what, found, expected in (
@@ -327,6 +366,7 @@ def memory_is_split():
         ("2 GiB", x86.memory_ranges(2048), [(0, 2 * gib)]),
         ("6 GiB", x86.memory_ranges(6144), high),
         ("RISC-V", riscv.memory_ranges(6144), [(2 * gib, 8 * gib)]),
+        ("Arm", arm.memory_ranges(6144), [(gib, 7 * gib)]),
         ("a hole", run.without(low, (1, 3)), [(0, 1), (3, gib // 2)]),
         ("a high one", run.without(high, (7 * gib, 8 * gib)),
          [(0, 2 * gib), (4 * gib, 7 * gib)])) if found != expected]
@@ -356,7 +396,7 @@ def mapping_is_added():
     """A page far from the others, with tables of its own, in formats of each kind."""
     arch, tables = (importlib.import_module(f"rig.{name}") for name in ("arch", "tables"))
     device, page, far, free = 8, 0x10, 0x10 | 5 << 9 | 3 << 18, [0x6000, 0x7000]
-    words = {
+    entries_of = {
         # root, context (three levels), three tables
         "vtd": {0x1000: 0x2001, 0x2000 + 16 * device: 0x3001, 0x2008 + 16 * device: 1,
                 0x3000: 0x4003, 0x4000: 0x5003, 0x5000 + 8 * page: 0x9003},
@@ -368,18 +408,23 @@ def mapping_is_added():
         "riscv": {0x1000: 2 << 10 | 1, 0x2000 + 32 * device: 1,
                   0x2018 + 32 * device: 8 << 60 | 3, 0x3000: 4 << 10 | 1,
                   0x4000: 5 << 10 | 1, 0x5000 + 8 * page: 9 << 10 | 0xc7},
+        # two levels of stream table, the second of 16 entries; a context of 39 bits
+        "smmuv3": {0x1000: 0x2000 | 5, 0x2000 + 64 * device: 0x2800 | 5 << 1 | 1,
+                   0x2800: 1 << 31 | 25, 0x2808: 0x3000, 0x3000: 0x4003, 0x4000: 0x5003,
+                   0x5000 + 8 * page: 0x9403},
     }
     roots = {"riscv": 1 << 10 | 3}      # all else is at 0x1000
-    for iommu, entries in words.items():
+    layouts = {"smmuv3": TWO_LEVELS}
+    for iommu, entries in entries_of.items():
         memory = bytearray(0xa000)
         for at, word in entries.items():
             memory[at:at + 8] = word.to_bytes(8, "little")
-        reader = arch.of(iommu).open_tables(iommu, memory, roots.get(iommu, 0x1000), False,
-                                            tables.NOTHING)
+        words = (iommu, memory, roots.get(iommu, 0x1000), layouts.get(iommu, False),
+                 tables.NOTHING)
+        reader = arch.of(iommu).open_tables(*words)
         reader.mappings()
         reader.add_mapping(device, far, 0x8000, list(free))
-        again = arch.of(iommu).open_tables(iommu, memory, roots.get(iommu, 0x1000), False,
-                                           tables.NOTHING)
+        again = arch.of(iommu).open_tables(*words)
         found = again.mappings()[device].runs
         if found != [(page, 1, 0x9000), (far, 1, 0x8000)]:
             raise Failed(f"{iommu}: {found}")
@@ -388,30 +433,105 @@ def mapping_is_added():
 def kept_root_is_judged():
     """Of a root page that hardware does not let go of, pointers to our memory may change."""
     arch, tables = (importlib.import_module(f"rig.{name}") for name in ("arch", "tables"))
-    # three levels: bus 1 has a context of Sv39 whose page table is empty
-    words = {0x1000: 2 << 10 | 1, 0x2000 + 8 * 2: 3 << 10 | 1, 0x3000: 1,
-             0x3018: 8 << 60 | 4}
-    for what, at, word, expected in (
-            ("nothing", 0x1000, words[0x1000], 0),
-            ("a pointer to our memory", 0x1000, 9 << 10 | 1, 0),
-            ("a new one", 0x1008, 9 << 10 | 1, 0),
-            ("a pointer to old memory", 0x1000, 5 << 10 | 1, 1),
-            ("none", 0x1000, 0, 1), ("a reserved bit", 0x1000, 9 << 10 | 3, 1),
-            ("the second level", 0x2010, 9 << 10 | 1, 1), ("a context", 0x3018, 0, 1)):
-        memory = bytearray(0xa000)
-        for place, value in words.items():
-            memory[place:place + 8] = value.to_bytes(8, "little")
-        reader = arch.of("riscv").open_tables("riscv", memory, 1 << 10 | 4, False,
-                                              tables.NOTHING)
-        if list(reader.mappings()) != [0x100]:
-            raise Failed(f"devices: {reader.mappings()}")
-        # as mmap does, the reader's copies stay what they were
-        reader.tables = {place: (bytes(data), bits)
-                         for place, (data, bits) in reader.tables.items()}
-        memory[at:at + 8] = word.to_bytes(8, "little")
-        found = reader.changes(memory, lambda address: address >= 0x9000)
-        if found != expected:
-            raise Failed(f"{what}: {found} changes, not {expected}")
+    every = {
+        # three levels: bus 1 has a context of Sv39 whose page table is empty
+        "riscv": ({0x1000: 2 << 10 | 1, 0x2000 + 8 * 2: 3 << 10 | 1, 0x3000: 1,
+                   0x3018: 8 << 60 | 4}, (1 << 10 | 4, False), 0x100,
+                  ("a pointer to our memory", 0x1000, 9 << 10 | 1, 0),
+                  ("a new one", 0x1008, 9 << 10 | 1, 0),
+                  ("a pointer to old memory", 0x1000, 5 << 10 | 1, 1),
+                  ("none", 0x1000, 0, 1), ("a reserved bit", 0x1000, 9 << 10 | 3, 1),
+                  ("the second level", 0x2010, 9 << 10 | 1, 1), ("a context", 0x3018, 0, 1)),
+        # two levels: bus 1 has an entry and a context whose page table is empty
+        "smmuv3": ({0x1008: 0x2001, 0x2000: 0x3000 | 5 << 1 | 1, 0x3000: 1 << 31 | 25,
+                    0x3008: 0x4000}, (0x1000, TWO_LEVELS), 0x100,
+                   ("a pointer to our memory", 0x1008, 0x9001, 0),
+                   ("a new one", 0x1000, 0x9001, 0),
+                   ("a pointer to old memory", 0x1008, 0x5001, 1), ("none", 0x1008, 0, 1),
+                   ("a reserved bit", 0x1008, 0x9021, 1), ("an entry", 0x2000, 1, 1),
+                   ("a context", 0x3008, 0x9000, 1)),
+        # one level, which has to be written
+        "linear": ({0x1000 + 64 * 8: 0x3000 | 5 << 1 | 1, 0x3000: 1 << 31 | 25,
+                    0x3008: 0x4000}, (0x1000, 5), 8,
+                   ("an entry", 0x1200, 1, 0), ("a context", 0x3008, 0x9000, 1)),
+    }
+    for name, (words, (root, layout), device, *cases) in every.items():
+        iommu = "smmuv3" if name == "linear" else name
+        for what, at, word, expected in (("nothing", 0x8000, 1, 0), *cases):
+            memory = bytearray(0xa000)
+            for place, value in words.items():
+                memory[place:place + 8] = value.to_bytes(8, "little")
+            reader = arch.of(iommu).open_tables(iommu, memory, root, layout,
+                                                tables.NOTHING)
+            if list(reader.mappings()) != [device]:
+                raise Failed(f"{name}: devices: {reader.mappings()}")
+            # as mmap does, the reader's copies stay what they were
+            reader.tables = {place: (bytes(data), bits)
+                             for place, (data, bits) in reader.tables.items()}
+            memory[at:at + 8] = word.to_bytes(8, "little")
+            found = reader.changes(memory, lambda address: address >= 0x9000)
+            if found != expected:
+                raise Failed(f"{name}, {what}: {found} changes, not {expected}")
+
+
+def reads_stream_tables():
+    """Each kind of entry and of context, each granule, and both stages."""
+    tables = importlib.import_module("rig.tables")
+    open_tables = importlib.import_module("rig.arch.arm").open_tables
+    ram = tables.from_pages({4: 0x4000})
+    s1, s2, bypass = 5 << 1 | 1, 6 << 1 | 1, 4 << 1 | 1
+    entry, context, top = 0x1000 + 64 * 8, 0x3000, 0x10000
+    many = 1 << 59                          # S1CDMax: more than one context
+    large = 1 << 31 | 1 << 6                # of 64 KiB
+    small = 1 << 31 | 25                    # three levels of 4 KiB
+    three = {context: small, context + 8: top, top: 0x11003, 0x11000: 0x12003}
+    page = three | {0x12000 + 8: 0x9403}
+    found_page = [(1, 1, 0x9000)]
+    cases = (
+        ("abort", {entry: 1}, None), ("not valid", {entry: s1 & ~1 | context} | page, None),
+        ("bypass", {entry: bypass}, ram.runs),
+        ("nested", {entry: 7 << 1 | 1 | context} | page, []),
+        ("a page", {entry: s1 | context} | page, found_page),
+        ("not accessed", {entry: s1 | context} | page | {0x12008: 0x9003}, []),
+        ("reserved", {entry: s1 | context} | page | {0x12008: 0x9401}, []),
+        ("a block", {entry: s1 | context} | three | {0x11008: 0x200401},
+         [(512, 512, 0x200000)]),
+        ("no table", {entry: s1 | context} | page | {context: small | 1 << 14}, []),
+        ("context not valid", {entry: s1 | context} | page | {context: 25}, []),
+        ("several, terminated", {entry: s1 | context | many} | page, []),
+        ("several, bypass", {entry: s1 | context | many, entry + 8: 1} | page, ram.runs),
+        ("several, the first", {entry: s1 | context | many, entry + 8: 2} | page, found_page),
+        ("two levels of contexts", {entry: s1 | 0x4000 | many | 2 << 4, entry + 8: 2,
+                                    0x4000: context | 1} | page, found_page),
+        ("such a one that is absent", {entry: s1 | 0x4000 | many | 2 << 4, entry + 8: 2}
+         | page, []),
+        ("48 bits", {entry: s1 | context} | page | {
+            context: 1 << 31 | 16, context + 8: 0x5000, 0x5000: top | 3}, found_page),
+        ("a small top", {entry: s1 | context} | page | {
+            context: 1 << 31 | 23, context + 8: 0x5040, 0x5048: 0x10003,
+            0x5060: 0xffffffffff003}, [((1 << 39 - 12) + 1, 1, 0x9000)]),
+        ("64 KiB", {entry: s1 | context, context: large | 64 - 42, context + 8: top,
+                    top + 8: 0x20003, 0x20000 + 16: 0x90403},
+         [((1 << 29 - 12) + 32, 16, 0x90000)]),
+        ("16 KiB", {entry: s1 | context, context: 1 << 31 | 2 << 6 | 64 - 36,
+                    context + 8: top, top + 8: 0x20003, 0x20000 + 16: 0x94403},
+         [((1 << 25 - 12) + 8, 4, 0x94000)]),
+        # 40 bits in three levels: two tables beside one another at the top
+        ("stage 2", {entry: s2, entry + 16: (24 | 1 << 6) << 32 | 7, entry + 24: top,
+                     top + 8 * 513: 0x12003, 0x12000: 0x13003, 0x13000 + 8: 0x9443},
+         [((513 << 18) + 1, 1, 0x9000)]),
+        ("stage 2 of 44 bits", {entry: s2, entry + 16: (20 | 2 << 6) << 32 | 7,
+                                entry + 24: top, top + 8 * 3: 0x11003, 0x11000: 0x12003,
+                                0x12000: 0x13003, 0x13000 + 8: 0x9443},
+         [((3 << 27) + 1, 1, 0x9000)]),
+    )
+    for what, words, expected in cases:
+        memory = bytearray(0x30000)
+        for at, word in words.items():
+            memory[at:at + 8] = word.to_bytes(8, "little")
+        found = open_tables("smmuv3", memory, 0x1000, 5, ram).mappings().get(8)
+        if (found if found is None else found.runs) != expected:
+            raise Failed(f"{what}: {found and found.runs}, not {expected}")
 
 
 def acpi_table(signature, body):
@@ -503,13 +623,15 @@ def main():
                  for late in (False, True)]
     chance = random.Random(wanted.seed)
     print(f"# seed {wanted.seed}")
-    tap = Tap(len(plans) + 11)
+    tap = Tap(len(plans) + 13)
     tap.run("the judge of corrupted tables notices what is wrong", judge_notices)
     tap.run("interrupts are read from the trace", reads_traces)
     tap.run("the host knows where guest memory is", memory_is_split)
     tap.run("a boot that takes too long is noticed", wide_is_judged)
     tap.run("the host adds a mapping", mapping_is_added)
     tap.run("only pointers of a kept root page may change", kept_root_is_judged)
+    tap.run("the host reads stream tables", reads_stream_tables)
+    tap.run("faults of an SMMUv3 have a device", faults_have_devices)
     tap.run("the host adds a region of firmware's", region_is_added)
     tap.run("the host finds an ACPI table in memory", finds_acpi_table)
     tap.run("the judge goes on until the machine has ended", end_is_judged)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # fetch_busybox.sh DIR ARCHITECTURE: put Debian's busybox for a guest of another
-# architecture (Debian's name of it: riscv64) into DIR/busybox-ARCHITECTURE/busybox.
+# architecture (Debian's name of it: riscv64, arm64) into DIR/busybox-ARCHITECTURE/busybox.
 # How, and what the exit status means: fetch_debian.sh.
 set -euo pipefail
 

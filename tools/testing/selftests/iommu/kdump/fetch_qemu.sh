@@ -1,15 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# fetch_qemu.sh DIR [x86|riscv]: put the QEMU of Debian's trixie-backports, with all that
-# it depends on, into DIR/qemu-11, or DIR/qemu-11-riscv. It is started by
-# DIR/qemu-11/qemu-system-x86_64, or DIR/qemu-11-riscv/qemu-system-riscv64.
+# fetch_qemu.sh DIR [x86|riscv|arm]: put the QEMU of Debian's trixie-backports, with all that
+# it depends on, into DIR/qemu-11, DIR/qemu-11-riscv or DIR/qemu-11-arm. It is started by
+# qemu-system-x86_64, qemu-system-riscv64 or qemu-system-aarch64 there.
 # How, and what the exit status means: fetch_debian.sh.
 set -euo pipefail
 
 usage()
 {
-	echo "usage: fetch_qemu.sh DIR [x86|riscv]" >&2
+	echo "usage: fetch_qemu.sh DIR [x86|riscv|arm]" >&2
 	exit 2
 }
 
@@ -29,6 +29,13 @@ riscv)
 	NAME=qemu-11-riscv
 	PROGRAM=qemu-system-riscv64
 	PACKAGES=(qemu-system-riscv qemu-system-data ipxe-qemu)
+	DOWNLOAD_MIB=60
+	;;
+arm)
+	WHAT="QEMU 11 for Arm"
+	NAME=qemu-11-arm
+	PROGRAM=qemu-system-aarch64
+	PACKAGES=(qemu-system-arm qemu-system-data ipxe-qemu)
 	DOWNLOAD_MIB=60
 	;;
 *)	usage ;;

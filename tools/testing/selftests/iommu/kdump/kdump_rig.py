@@ -27,7 +27,7 @@ from rig import (arch, build, corrupt, debian, dumps, machine, page,  # noqa: E4
                  processes, report, run, scenarios, small, stock, trace, variants)
 
 KSFT_SKIP = 4
-# A run lost through a known defect of QEMU is repeated this often at most.
+# A run that has shown nothing, see machine.Lost, is repeated this often at most.
 MAX_LOST = 5
 # Unmodified kernels fail by a race: so many runs to see it.
 CONTROL_TRIES = 8
@@ -249,7 +249,7 @@ class Session:
         return outcome
 
     def run_plan(self, plan):
-        """One run, repeated if a defect of QEMU ended it; its line is appended."""
+        """One run, repeated if it was lost; its line is appended."""
         name = plan.title
         for _ in range(MAX_LOST):
             outcome = self._run_process(plan)
@@ -265,8 +265,8 @@ class Session:
             with self._lock:
                 self.lost += 1
             self.say(f"{name}: run lost, {outcome['lost']}; again")
-        raise build.RigError(f"{name}: {MAX_LOST} runs in a row lost through a "
-                             f"defect of QEMU; try another version (QEMU=)")
+        raise build.RigError(f"{name}: {MAX_LOST} runs in a row lost: wait "
+                             f"until this host is less busy, or try another QEMU (QEMU=)")
 
     def _run_process(self, plan):
         """One run, beside no other one that needs as much memory."""
@@ -328,13 +328,18 @@ class Session:
                 self.say(f"QEMU then: {line}")
 
     def _append(self, result):
-        line = json.dumps(result).encode("ascii") + b"\n"
-        with open(self.out / "results.jsonl", "ab+", buffering=0) as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        append_line(self.out / "results.jsonl", result)
+
+
+def append_line(path, result):
+    """Add a line to a file that other processes add lines to as well."""
+    line = json.dumps(result).encode("ascii") + b"\n"
+    with open(path, "ab+", buffering=0) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        drop_half_line(file)
+        if file.write(line) != len(line):
             drop_half_line(file)
-            if file.write(line) != len(line):
-                drop_half_line(file)
-                raise build.RigError(f"{self.out} is full: free some space")
+            raise build.RigError(f"{path.parent} is full: free some space")
 
 
 def drop_half_line(file):
@@ -472,7 +477,10 @@ DEMO = (("hda", "vtd", None, 2), ("bridge", "vtd", None, 2), ("reboot", "vtd", N
         ("quiet", "amdvi", None, 1),
         ("hda", "riscv", None, 2), ("bridge", "riscv", None, 2),
         ("driverless", "riscv", None, 1), ("quiet", "riscv", None, 1),
-        ("hda", "riscv", "passthrough>translated", 1))
+        ("hda", "riscv", "passthrough>translated", 1),
+        ("hda", "smmuv3", None, 2), ("functions", "smmuv3", None, 2),
+        ("driverless", "smmuv3", None, 1), ("quiet", "smmuv3", None, 1),
+        ("hda", "smmuv3", "stage2", 1), ("hda", "smmuv3", "passthrough>stage1", 1))
 
 
 def demo(session):
@@ -618,7 +626,7 @@ def check(session):
     check_controls(session, checks, mainline, chosen)
     check_corruption(session, checks, [v for v in chosen if not v.mixed])
     if session.lost:
-        print(f"# {session.lost} runs lost through defects of QEMU, repeated")
+        print(f"# {session.lost} runs lost by QEMU or a busy host, repeated")
     if session.outcomes:
         write_page(session, session.file_name("check"), list(scenarios.ARMS), skipped)
     return checks.end()
@@ -813,43 +821,108 @@ def soak_cycle(options, choices, number):
                 chance.randrange(1 << 32), again)
 
 
+class Soaked:
+    """Cycles of one seed that have run, in this invocation and in earlier ones.
+
+    They are lines of a file, so that a soak that was ended goes on where it was. A cycle
+    of another kernel, or of other choices, is not one of these.
+    """
+
+    def __init__(self, session, choices):
+        options = session.options
+        self.path = session.out / f"{session.file_name('soak')}-{options.seed}.jsonl"
+        self.key = hashlib.sha256(repr((
+            session.kernels["framework"].digest, options.iommu, options.mode, options.only,
+            [[(name, str(variant)) for name, variant in kind] for kind in choices])
+        ).encode()).hexdigest()[:16]
+        self.lines = {}                 # by number of the cycle
+        self.others = 0
+        if self.path.exists():
+            with open(self.path, "rb+") as file:
+                drop_half_line(file)
+            for text in self.path.read_text(encoding="ascii").splitlines():
+                line = json.loads(text)
+                if line["key"] == self.key:
+                    self.lines[line["cycle"]] = line
+                else:
+                    self.others += 1
+
+    def add(self, number, plan, verdict, reason):
+        self.lines[number] = {
+            "key": self.key, "cycle": number, "scenario": plan.scenario,
+            "iommu": plan.variant.iommu, "mode": plan.variant.mode,
+            "verdict": verdict, "reason": reason or ""}
+        append_line(self.path, self.lines[number])
+
+    def count(self, verdict, iommu=None):
+        return sum(line["verdict"] == verdict and iommu in (None, line["iommu"])
+                   for line in self.lines.values())
+
+    def __str__(self):
+        return ", ".join(f"{self.count(verdict)} {word}" for verdict, word in (
+            ("pass", "passed"), ("fail", "failed"), ("skip", "skipped")))
+
+    def table(self):
+        """What ran, by IOMMU."""
+        rows = [("IOMMU", "cycles", "passed", "failed", "skipped", "modes", "scenarios",
+                 "corrupted tables")]
+        for iommu in sorted({line["iommu"] for line in self.lines.values()}):
+            mine = [line for line in self.lines.values() if line["iommu"] == iommu]
+            ran = {line["scenario"] for line in mine}
+            forged = {name for name in ran if name.startswith(corrupt.PREFIX)}
+            rows.append((iommu, len(mine), *(self.count(verdict, iommu) for verdict in
+                                             ("pass", "fail", "skip")),
+                         len({line["mode"] for line in mine}), len(ran - forged),
+                         len(forged)))
+        return report.plain_table([tuple(map(str, row)) for row in rows], left=1)
+
+
 def soak(session):
     """Crash cycles by chance: any scenario in any mode, at any moment."""
     options = session.options
     session.need_kernel("framework")
     session.choose_accel()
     choices = soak_choices(session)
+    soaked = Soaked(session, choices)
     cycles = [options.cycle] if options.cycle else range(1, options.cycles + 1)
-    session.say(f"{len(cycles)} cycles, seed {options.seed}")
-    checks = Checks()
+    # one that is asked for by its number is wanted again
+    left = [number for number in cycles if options.cycle or number not in soaked.lines]
+    session.say(f"{len(cycles)} cycles, seed {options.seed}" + (
+        f", {len(cycles) - len(left)} of them have run before" if len(left) < len(cycles)
+        else "") + (f"; {soaked.others} of another kernel or other options do not count"
+                    if soaked.others else ""))
+    soaked.lines = {number: line for number, line in soaked.lines.items()
+                    if number in cycles and number not in left}
     tally = threading.Lock()
+    deadline = session.began + options.minutes * 60 if options.minutes else None
 
     def one(number):
+        if deadline and time.monotonic() > deadline:
+            return
         plan = soak_cycle(options, choices, number)
         name = f"{plan.scenario} {plan.variant} {' '.join(plan.words)}"
         qemu, why = session.qemu_for(named(plan.scenario), plan.variant)
-        result = None
+        verdict, reason = "skip", why
         if not why:
             result = session.run_plan(plan._replace(qemu=qemu))["result"]
+            verdict, reason = result["verdict"], result["reason"]
         with tally:
-            if why:
-                checks.skipped += 1
-            elif result["verdict"] == "pass":
-                checks.passed += 1
-            else:
-                checks.failed += 1
-            session.say(f"cycle {number}: {name}: "
-                        + (f"skipped, {why}" if why else result["verdict"] + (
-                            f" ({result['reason']})" if result["reason"] else ""))
-                        + f"; {checks.passed} passed, {checks.failed} failed, "
-                          f"{checks.skipped} skipped of {len(cycles)}")
-            if result and result["verdict"] != "pass":
+            soaked.add(number, plan, verdict, reason)
+            session.say(f"cycle {number}: {name}: {verdict}"
+                        + (f" ({reason})" if reason else "")
+                        + f"; {soaked} of {len(cycles)}")
+            if verdict == "fail":
                 session.say(f"again: {plan.again}")
 
-    session.side_by_side(one, cycles)
+    session.side_by_side(one, left)
     if session.lost:
-        print(f"# {session.lost} runs lost through defects of QEMU, repeated")
-    return checks.end()
+        print(f"# {session.lost} runs lost by QEMU or a busy host, repeated")
+    print(soaked.table())
+    if len(soaked.lines) < len(cycles):
+        print(f"{len(cycles) - len(soaked.lines)} cycles have not run: the same command "
+              f"with --seed {options.seed} goes on")
+    print(f"{soaked}")
+    return int(bool(soaked.count("fail")) or len(soaked.lines) < len(cycles))
 
 
 def save_dumps(session):
@@ -1247,6 +1320,9 @@ def arguments():
                               "time of day, and printed)")
     command.add_argument("--cycle", type=int, metavar="N",
                          help="only this one, to repeat it")
+    command.add_argument("--minutes", type=float, metavar="N",
+                         help="begin no cycle after that time; the same seed goes on "
+                              "with those that are left")
     command.add_argument("--only", metavar="SCENARIO[,SCENARIO...]",
                          help="only these, and no corrupted tables")
     command = add("run", run_scenario, "one scenario")

@@ -2,8 +2,8 @@
 /*
  * What one dma_map_single() and dma_unmap_single() cost, on QEMU's "edu" device.
  *
- * Counts the time stamp counter around each pair, which under QEMU's -icount goes
- * on by one with each instruction, and prints
+ * Counts instructions around each pair, on x86 by the time stamp counter, which under
+ * QEMU's -icount goes on by one with each of them, and prints
  *
  *	bench pairs size=BYTES median=TICKS min=TICKS mean=TICKS
  *
@@ -18,7 +18,13 @@
 #include <linux/slab.h>
 #include <linux/sort.h>
 
+#if defined(CONFIG_X86)
 #include <asm/tsc.h>
+#define instructions()	rdtsc_ordered()
+#elif defined(CONFIG_RISCV)
+#include <asm/csr.h>
+#define instructions()	csr_read(CSR_INSTRET)
+#endif
 
 #define PAIRS	4001
 
@@ -35,14 +41,14 @@ static int measure(struct device *dev, void *buffer, size_t size, u64 *ticks)
 	int i;
 
 	for (i = 0; i < PAIRS; i++) {
-		u64 start = rdtsc_ordered();
+		u64 start = instructions();
 		dma_addr_t address = dma_map_single(dev, buffer, size,
 						    DMA_BIDIRECTIONAL);
 
 		if (dma_mapping_error(dev, address))
 			return -ENOMEM;
 		dma_unmap_single(dev, address, size, DMA_BIDIRECTIONAL);
-		ticks[i] = rdtsc_ordered() - start;
+		ticks[i] = instructions() - start;
 		sum += ticks[i];
 	}
 	sort(ticks, PAIRS, sizeof(*ticks), compare, NULL);

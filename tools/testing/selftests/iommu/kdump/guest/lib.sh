@@ -155,15 +155,25 @@ stream_both_ways() {
 	sleep 0.5
 }
 
-# The low byte of the command register, without the bit.
-clear_bus_master() {
+# change_command DEVICE BYTE CLEAR SET: bits of one of the two bytes of the command register
+change_command() {
 	config=/sys/bus/pci/devices/$1/config
-	low=$(dd if="$config" bs=1 skip=4 count=1 2>/dev/null | hexdump -e '1/1 "%d"')
+	at=$((4 + $2))
+	byte=$(dd if="$config" bs=1 skip=$at count=1 2>/dev/null | hexdump -e '1/1 "%d"')
 	# shellcheck disable=SC2059
-	printf "\\$(printf %o $((low & ~4)))" |
-		dd of="$config" bs=1 seek=4 count=1 conv=notrunc 2>/dev/null ||
-		give_up "$1 stays a bus master"
+	printf "\\$(printf %o $((byte & ~$3 | $4)))" |
+		dd of="$config" bs=1 seek=$at count=1 conv=notrunc 2>/dev/null ||
+		give_up "the command register of $1 cannot be changed"
+}
+
+clear_bus_master() {
+	change_command "$1" 0 4 0
 	say "no bus master $1"
+}
+
+# The wire, not messages.
+mask_interrupt() {
+	change_command "$1" 1 0 4
 }
 
 interface_of() {
@@ -230,7 +240,7 @@ say_groups() {
 
 load_crash_kernel() {
 	crash_load /boot/kernel /boot/initrd \
-		"console=ttyS0,115200 rig.role=crash rig.scenario=$scenario $* \
+		"console=${console:-ttyS0,115200} rig.role=crash rig.scenario=$scenario $* \
 ${reversed:+rig.reversed }\
 panic=5 nr_cpus=1 irqpoll reset_devices no_timer_check printk.devkmsg=on $crash_options" ||
 		give_up "the crash kernel cannot be loaded"

@@ -15,11 +15,11 @@ from . import firmware, machine, scenarios, tables, trace
 
 VICTIM, NEIGHBOUR, WORKER = map(trace.requester, ("00:05.0", "00:06.0", "00:07.0"))
 FAR = {"vtd": trace.requester("01:00.0"), "amdvi": trace.requester("00:08.0"),
-       "riscv": trace.requester("00:08.0")}
+       "riscv": trace.requester("00:08.0"), "smmuv3": trace.requester("01:00.0")}
 
 # Kinds of entry: those that are validated when the IOMMU is taken over, and those of
 # page tables, which are when the group gets a driver, or two seconds after the boot.
-ENTRIES = ("root", "context", "directory", "pasid", "device")
+ENTRIES = ("root", "stream", "context", "directory", "pasid", "device")
 PAGE_TABLES = ("top", "middle", "leaf")
 
 # Cases of each mode, as "value@whose" by kind of entry. All kinds and all values are
@@ -89,6 +89,28 @@ CASES = {
                     "garbage@all zeroes@neighbour ones@victim width@victim",
         },
     },
+    "smmuv3": {
+        "stage1": {
+            "root": "crash@bus loop@bus garbage@bus zeroes@bus width@bus reserved@bus",
+            "stream": "crash@victim mmio@neighbour loop@victim garbage@all "
+                      "zeroes@victim ones@neighbour width@victim reserved@victim",
+            "context": "crash@victim mmio@neighbour loop@victim garbage@all "
+                       "zeroes@victim ones@neighbour width@victim reserved@victim "
+                       "id@neighbour",
+            "top": "crash@victim mmio@neighbour loop@victim zeroes@all ones@victim "
+                   "width@neighbour",
+            "middle": "crash@neighbour mmio@victim garbage@neighbour ones@all",
+            "leaf": "crash@victim crash@neighbour crash@all mmio@victim loop@victim "
+                    "garbage@all zeroes@neighbour ones@victim width@victim",
+        },
+        "stage2": {
+            "stream": "crash@victim mmio@neighbour loop@victim garbage@victim "
+                      "width@victim",
+            "top": "crash@neighbour",
+            "middle": "width@victim",
+            "leaf": "crash@victim garbage@neighbour",
+        },
+    },
 }
 
 # Part of the check command.
@@ -103,6 +125,8 @@ CHECKED = {
                  "middle-mmio-victim", "leaf-crash-victim"),
     "riscv/translated": ("root-garbage-bus", "directory-crash-victim",
                          "context-crash-victim", "leaf-crash-victim"),
+    "smmuv3/stage1": ("root-garbage-bus", "stream-crash-victim", "context-crash-victim",
+                      "leaf-crash-victim"),
 }
 
 # What must show damage on the unmodified kernel: accesses to the crash kernel's memory
@@ -120,8 +144,6 @@ PREFIX = "corrupt-"
 MMIO = 0xfed40000
 # Firmware's, in what the memory map says is reserved, as it must be.
 REGION = 0x1fff8000
-# More address bits than any machine has.
-WIDTH = 1 << 50
 # The middle of the crash kernel's memory: it has no use for that much.
 CRASH_OFFSET = 128 << 20
 CRASH_PAGES = 256
@@ -159,6 +181,7 @@ class Corrupt(scenarios.Streams):
         # what a device writes through its own leaf table goes to that table
         self.overwrites_tables = (self.kind, self.value) == ("leaf", "loop")
         self.affected = ()      # devices whose entries have been changed
+        self.absent = False     # hardware takes the changed entries for absent
         self.old_domains = {}   # {device: its domain ID in the crashed kernel}
         self.free = []          # pages of the crash kernel's memory to use
         self.pages_used = 0
@@ -189,7 +212,7 @@ class Corrupt(scenarios.Streams):
         words = ["-audiodev", "none,id=silence",
                  "-device", "edu,addr=7,dma_mask=0xffffffff"]
         places = ["addr=5", "addr=6"]
-        if self.variant.iommu == "vtd":     # a bus of its own: a root entry of its own
+        if FAR[self.variant.iommu] >> 8:    # a bus of its own: a root entry of its own
             words += ["-device", "pcie-root-port,id=port0,bus=pcie.0,addr=9,chassis=1"]
             places.append("bus=port0")
         else:
@@ -240,7 +263,8 @@ class Corrupt(scenarios.Streams):
         to_crash = None
         if self.value == "crash":
             to_crash = self._copy_of(run, reader, device, pointer)
-        self._write(reader, place, size, pointer, to_crash, reader.PRESENT_ENTRY)
+        self._write(reader, place, size, pointer, to_crash,
+                    reader.PRESENT_OF.get(self.kind, reader.PRESENT_ENTRY))
 
     def _copy_of(self, run, reader, device, pointer):
         """Where in the crash kernel's memory a copy of what an entry leads to is.
@@ -255,12 +279,19 @@ class Corrupt(scenarios.Streams):
         for place, _size, where in reversed(reader.entries(device)):
             if where == pointer:
                 return target
-            page = place & ~(tables.PAGE - 1)
-            copy = self.free.pop()
-            memory[copy:copy + tables.PAGE] = memory[page:page + tables.PAGE]
-            reader.aim(where, target, copy + where - page)
+            table, length = reader.table_around(place)
+            copy = self._free_for(length)
+            memory[copy:copy + length] = memory[table:table + length]
+            reader.aim(where, target, copy + where - table)
             target = copy
         raise machine.Broken("the entry is not on the way to the page tables")
+
+    def _free_for(self, length):
+        """The address of free pages for a table of this length, which is aligned so."""
+        start = next(page for page in reversed(self.free) if not page % length)
+        self.free = [page for page in self.free
+                     if not start <= page < start + length]
+        return start
 
     def _forge_page_tables(self, run, reader, device):
         paths = [reader.path(device, page) for page in run.old_map[device].pages()]
@@ -273,6 +304,9 @@ class Corrupt(scenarios.Streams):
                                        lambda: self._crash_page(run))
         below = {path[index]: path[index + 1] for path in paths
                  for index in range(len(path) - 1)}
+        # the second stage of an SMMUv3 has no such bits
+        self.absent = (self.value == "ones" and self.kind != "leaf" and
+                       reader.ABSENT_TABLE and "stage2" not in self.variant.mode)
         index = {"top": 0, "middle": -2, "leaf": -1}[self.kind]
         for place in sorted({path[index] for path in paths}):
             target = None
@@ -307,7 +341,7 @@ class Corrupt(scenarios.Streams):
         elif self.value == "ones":
             memory[place:place + size] = b"\xff" * size
         elif self.value in ("reserved", "last", "id"):
-            bits = {"reserved": ((0, reader.RESERVED.get(self.kind, 0)),),
+            bits = {"reserved": (reader.RESERVED.get(self.kind, (0, 0)),),
                     "last": ((size // 8 - 1, 1),),
                     "id": reader.IDS.get(self.kind, ())}[self.value]
             for number, mask in bits:
@@ -316,11 +350,13 @@ class Corrupt(scenarios.Streams):
         elif self.value == "garbage":
             memory[place:place + size] = self.random.randbytes(size)
             word, = struct.unpack_from("<Q", memory, place)
+            if self.kind in ("top", "middle"):
+                word &= ~reader.ABSENT_TABLE
             struct.pack_into("<Q", memory, place, word | present)
         else:
             reader.aim(pointer, {"crash": target, "mmio": MMIO,
                                  "loop": pointer & ~(tables.PAGE - 1),
-                                 "width": reader.pointer(pointer) | WIDTH}[self.value])
+                                 "width": reader.pointer(pointer) | reader.WIDTH}[self.value])
 
     def on_new_tables(self, run, reader):
         if self.kind != "region" or not run.inherits:
@@ -344,7 +380,7 @@ class Corrupt(scenarios.Streams):
         if (self.value == "loop" and self.kind != "leaf" and
                 self.variant.iommu == "amdvi"):
             return {"blocked"}                  # an entry says which level it leads to
-        if self.value in ("zeroes", "loop"):
+        if self.value in ("zeroes", "loop") or self.absent:
             # nothing is mapped any more, or the tables are mapped: no harm to anybody
             return harmless
         if self.kind == "leaf" or self.value == "ones":
@@ -363,9 +399,11 @@ class Corrupt(scenarios.Streams):
         if self.value == "id" and (self.kind, self.variant.scalable) != ("context", True):
             # nobody has more than 16 bits of domain IDs: those are as good as any
             return {"blocked", "carrying", "inherited"}
-        if self.value == "loop" and self.kind == "pasid":
-            # what a PASID table maps as a page table depends on what is in it
-            return {"blocked", "carrying"}
+        if self.value == "loop" and (self.kind == "pasid" or
+                                     self.variant.iommu == "smmuv3"):
+            # what such a table maps as a page table depends on what is in it, as does
+            # whether it is a valid context of Arm's
+            return {"blocked", "carrying"} | ({"none"} if self.kind == "stream" else set())
         return {"blocked"}
 
     def must_say(self, run, device):
@@ -380,7 +418,8 @@ class Corrupt(scenarios.Streams):
                 lines.append(REFUSED)
             return lines
         leaves_out = self.value in ("crash", "mmio", "ones", "width", "garbage")
-        if state == "carrying" and self.kind in PAGE_TABLES and leaves_out:
+        if state == "carrying" and self.kind in PAGE_TABLES and leaves_out \
+                and not self.absent:
             return [_left_out_line(group)]
         return []
 
@@ -413,7 +452,7 @@ class Corrupt(scenarios.Streams):
                          if isinstance(record, trace.Root) and
                          record.time > run.times["forged"] and
                          run.in_crash_memory(record.address)), None)
-        if run.iommu == "riscv":    # there is no switch, but all caches are emptied
+        if run.iommu in ("riscv", "smmuv3"):    # there is no switch, but all caches are emptied
             return next((record.time for record in run.records
                          if isinstance(record, trace.Flush) and record.domain is None and
                          record.time > run.times["forged"]), None)

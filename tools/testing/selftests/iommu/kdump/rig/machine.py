@@ -35,7 +35,7 @@ def available_mib():
 
 
 class Lost(Exception):
-    """A run ended by a known defect of QEMU."""
+    """A run that shows nothing: QEMU has a known defect, or the host was too slow."""
 
 
 class NeedsQemu11(str):

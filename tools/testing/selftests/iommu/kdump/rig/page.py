@@ -64,7 +64,7 @@ def write(path, title, session, outcomes, kernels, skipped, lost):
         f"kernel beside them.</p>\n",
         f"<p>QEMU {html.escape(qemu)}. Session <code>{html.escape(session)}</code> in "
         f"<code>results.jsonl</code>: one line for each run"
-        + (f"; {lost} more lost through defects of QEMU" if lost else "")
+        + (f"; {lost} more lost by QEMU or a busy host" if lost else "")
         + ". Where runs differ, a cell shows the lowest and the highest.</p>\n",
         _table(outcomes), "<h2>What the columns mean</h2>\n<dl>"]
     parts += [f"<dt>{term}</dt><dd>{text}</dd>" for term, text in GLOSSARY]

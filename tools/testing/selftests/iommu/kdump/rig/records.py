@@ -21,7 +21,8 @@ def count_of(record):
 # word for the difference, but the device table has
 Untranslated = collections.namedtuple("Untranslated", "time device iova")
 Switch = collections.namedtuple("Switch", "time on")
-Root = collections.namedtuple("Root", "time address scalable")
+# layout: what else tells how to read it: scalable mode of VT-d, STRTAB_BASE_CFG of SMMUv3
+Root = collections.namedtuple("Root", "time address layout")
 Attach = collections.namedtuple("Attach", "time device")
 Reset = collections.namedtuple("Reset", "time model")
 # the IOMMU forgets what it has cached for a domain ID, or all (None)

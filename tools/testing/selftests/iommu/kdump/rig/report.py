@@ -112,7 +112,7 @@ def table(outcomes, lost):
     qemu = sorted({o["result"]["qemu"] for o in outcomes})
     text.append("")
     text.append(f"QEMU {', '.join(qemu)}; {len(outcomes)} runs"
-                + (f", {lost} more lost through defects of QEMU" if lost else ""))
+                + (f", {lost} more lost by QEMU or a busy host" if lost else ""))
     reasons = collections.Counter()
     for outcome in outcomes:
         result = outcome["result"]
@@ -164,7 +164,7 @@ def corruption_table(outcomes, lost):
     text.append("")
     text.append("QEMU " + ", ".join(sorted({o["result"]["qemu"] for o in outcomes}))
                 + f"; {len(outcomes)} runs"
-                + (f", {lost} more lost through defects of QEMU" if lost else ""))
+                + (f", {lost} more lost by QEMU or a busy host" if lost else ""))
     return "\n".join(text)
 
 

@@ -364,6 +364,29 @@ class Bridge(Scenario):
         return reasons
 
 
+class Functions(Bridge):
+    """The same where each device has an ID of its own."""
+
+    name = "functions"
+    summary = "two NICs, one group, an ID for each; only one is driven after the crash"
+    devices = {trace.requester("00:03.1"): None}
+    compare_runs = check_runs = 1
+
+    def applies(self, variant, arm):
+        """Instead of the bridge only: x86 gives the other one nothing new."""
+        return bool(variant.arch.why_not(Bridge.name, variant)) and \
+            super().applies(variant, arm)
+
+    def why_not(self, variant, qemu):
+        return Scenario.why_not(self, variant, qemu)
+
+    def qemu_devices(self, wires, folder):
+        return [*_card("e1000", "a", wires["a"].qemus.fileno(),
+                       "addr=3.0,multifunction=on"),
+                *_card("e1000", "b", wires["b"].qemus.fileno(),
+                       "addr=3.1,multifunction=on")]
+
+
 class E1000e(Scenario):
     name = "e1000e"
     stock = True
@@ -930,9 +953,15 @@ class Groups(Streams):
         ("grace", "0000:01:01.0"): "released",
     }
 
+    @property
+    def _has_aliases(self):
+        """See Bridge.why_not()."""
+        return not self.variant.scalable and \
+            not self.variant.arch.why_not(Bridge.name, self.variant)
+
     def qemu_devices(self, wires, folder):
         words = super().qemu_devices(wires, folder)
-        if self.variant.scalable:       # see Bridge.why_not()
+        if not self._has_aliases:
             return words
         words += ["-device", "pcie-pci-bridge,id=bridge,bus=pcie.0,addr=4"]
         for number, place in enumerate(self.ALIASED, len(self.PLACES)):
@@ -941,7 +970,7 @@ class Groups(Streams):
 
     def steps(self, run):
         steps = super().steps(run)
-        if not self.variant.scalable:
+        if self._has_aliases:
             steps = steps | {step: state if run.inherits else "blocked"
                              for step, state in self.ALIASED_STEPS.items()}
         return steps
@@ -1404,6 +1433,6 @@ def _pages(iova, size):
 
 
 ALL = {cls.name: cls for cls in (
-    Hda, Bridge, E1000e, Quiet, Disk, Driverless, Larger, Smaller, Reboot, Msis, Release,
+    Hda, Bridge, Functions, E1000e, Quiet, Disk, Driverless, Larger, Smaller, Reboot, Msis, Release,
     Pressure, Storm, Groups, Hotplug, Removed, Slow, Vfio, Roots, Contradiction, Mixture,
     Ghost, Acpi, Posted, Ats, Ids, Cma, High, Stuck, Wide, Narrow, Words, WayOut)}

@@ -88,13 +88,20 @@ def identity(ranges):
 class Reader:
     """What the formats have in common. ram: what identity devices may access."""
 
+    # Whether hardware does not let go of the root while it translates.
+    KEEPS_ROOT = False
     # Bits without which hardware takes an entry for absent: see entry(), and path().
     PRESENT_ENTRY = 1
     PRESENT_PAGE = 3
-    # {kind of entry: a reserved bit of its first word}, and {kind of entry: ((word, bits)
-    # of IDs, ...)}
+    # the same of kinds of entry that want others
+    PRESENT_OF = {}
+    # Bits with which hardware takes a pointer to a page table for absent.
+    ABSENT_TABLE = 0
+    # {kind of entry: (word, reserved bit)}, and {kind of entry: ((word, bits) of IDs, ...)}
     RESERVED = {}
     IDS = {}
+    # More address bits than any machine has.
+    WIDTH = 1 << 50
 
     def __init__(self, memory, root, ram):
         self.memory = memory
@@ -151,13 +158,21 @@ class Reader:
         self._set_top(device, self._copy(table, free))
         table, _level = self._top(device)
         while True:
-            where = table + 8 * (page >> 9 * level & 511)
+            where = table + 8 * self._index(device, page, level)
             if not level:
                 return where
             entry = self._word(where)
             table = self._copy(self._address(entry), free)
             self._set_word(where, self.pointing(entry, table))
             level = self._level_below(entry, level)
+
+    def _index(self, _device, page, level):
+        """Which entry of a table an IOVA page has."""
+        return page >> 9 * level & 511
+
+    def table_around(self, place):
+        """(address, size) of the table that an entry is in."""
+        return place & ~(PAGE - 1), PAGE
 
     def _copy(self, table, free):
         copy = free.pop()
@@ -202,8 +217,8 @@ class Reader:
     def entry(self, device, kind):
         """(address, size, where its pointer is) of an entry on the way to page tables.
 
-        kind: root, context, directory, pasid (VT-d), device (AMD-Vi), or root, directory,
-        context (RISC-V).
+        kind: root, context, directory, pasid (VT-d), device (AMD-Vi), root, directory,
+        context (RISC-V), or root, stream, context (SMMUv3).
         """
         return self._entry_places[device][kind]
 
@@ -225,7 +240,7 @@ class Reader:
         table, level = self._top(device)
         places = []
         while True:
-            where = table + 8 * (page >> 9 * level & 511)
+            where = table + 8 * self._index(device, page, level)
             places.append(where)
             entry = self._word(where)
             if self._is_leaf(entry, level):
@@ -241,7 +256,7 @@ class Reader:
                     if len(self.path(device, page)) == self._depth(device))
         table, level = self._top(device)
         for place in self.path(device, like):
-            where = table + 8 * (page >> 9 * level & 511)
+            where = table + 8 * self._index(device, page, level)
             model = self._word(place)
             if not level:
                 self._set_word(where, self.pointing(self._small_leaf(model), address))
@@ -321,16 +336,30 @@ class Reader:
         """Of the table that an entry points at, if the tables above have level."""
         return level - 1
 
-    def changes(self, memory, _ours):
+    def changes(self, memory, ours):
         """How many tables are not what they were, hardware's bits apart.
 
         ours: whether an address is the crash kernel's memory.
         """
-        return sum(self._has_changed(address, memory) for address in self.tables)
+        return sum(self._has_changed(address, memory) and
+                   not self._may_change(address, memory, ours) for address in self.tables)
+
+    def _may_change(self, _address, _memory, _ours):
+        """Whether a table may have changed as it has."""
+        return False
+
+    def _only_ours(self, address, memory, is_ours):
+        """Whether the words of a table that have changed are what they may become."""
+        before = self.tables[address][0]
+        form = f"<{len(before) // 8}Q"
+        return all(one == two or is_ours(two) for one, two in zip(
+            struct.unpack(form, before),
+            struct.unpack(form, memory[address:address + len(before)])))
 
     def _has_changed(self, address, memory):
         data, bits = self.tables[address]
-        now = memory[address:address + PAGE]
+        now = memory[address:address + len(data)]
+        form = f"<{len(data) // 8}Q"
         return now != data and (not bits or any(
             (one ^ two) & ~bits for one, two in zip(
-                struct.unpack("<512Q", data), struct.unpack("<512Q", now))))
+                struct.unpack(form, data), struct.unpack(form, now))))

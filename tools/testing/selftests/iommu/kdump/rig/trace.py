@@ -14,7 +14,7 @@ from .records import (Access, Attach, DeviceFlush, Fault, Faults,  # noqa: F401
                       Flush, Msi, Reset, Root, Switch, Untranslated, count_of,
                       requester, requester_name)
 
-_LINE = re.compile(r"(?:\d+@(\d+\.\d+):|(\d{4}-\d\d-\d\dT[\d:.]+)Z )(\w+) (.*)")
+_LINE = re.compile(r"(?:\d+@(\d+\.\d+):|(\d{4}-\d\d-\d\dT[\d:.]+)Z )(\S+) (.*)")
 
 
 def _thinned_faults(time, text):
@@ -56,7 +56,7 @@ def _parsers(iommu):
 
 def events(iommu):
     """Names of QEMU's trace events that read() wants."""
-    return list(_parsers(iommu))
+    return [name for name in _parsers(iommu) if name]
 
 
 def _time(match):
@@ -74,8 +74,12 @@ def read(path, iommu):
     with open(path, encoding="ascii", errors="replace") as lines:
         for line in lines:
             match = _LINE.match(line)
-            parser = match and parsers.get(match[3])
-            record = parser and parser(_time(match), match[4])
+            if not match:
+                continue
+            parser, text = parsers.get(match[3]), match[4]
+            if not parser:
+                parser, text = parsers.get(""), f"{match[3]} {text}"
+            record = parser and parser(_time(match), text)
             if record:
                 records.append(record)
     return records
@@ -83,14 +87,15 @@ def read(path, iommu):
 
 def roots(path, iommu):
     """Root records only, quickly: for use while the machine runs."""
-    name = "vtd_reg_dmar_root"
+    name = arch.of(iommu).ROOT_EVENT
     parser = _parsers(iommu).get(name)
     if not parser:
         return []
     with open(path, "rb") as file:
         lines = [line for line in file if name.encode() in line]
     matches = [_LINE.match(line.decode("ascii", "replace")) for line in lines]
-    return [parser(_time(match), match[4]) for match in matches if match]
+    records = [parser(_time(match), match[4]) for match in matches if match]
+    return [record for record in records if isinstance(record, Root)]
 
 
 def faults_so_far(path, iommu):
@@ -125,6 +130,7 @@ class _Thinner:
         self.faulted = False    # the last line is one that has an echo
         self.kept = 0
         self.counts = {}        # faults of the burst, by device
+        self.regions = {}       # {name of a region: whose it is}
         self.first = None       # what the first line of the burst begins with
         self.since = 0.0
 
@@ -132,6 +138,7 @@ class _Thinner:
         for line in lines:
             if self._is_unwanted(line):
                 continue
+            self._learn(line)
             found, self.found = self.found, _has(self.arch.NO_FAULT, line)
             if found or not self.arch.FAULT.search(line):
                 yield from self.burst()
@@ -164,12 +171,19 @@ class _Thinner:
         after, self.faulted = self.faulted, _has(before, line)
         return after and _has(echo, line)
 
+    def _learn(self, line):
+        match = self.arch.REGION and self.arch.REGION.search(line)
+        if match:
+            self.regions[match["region"]] = match["number"]
+
     def _device(self, line):
         match = self.arch.FAULT_SOURCE.search(line)
         if not match:
             return b"?"
-        number = match.groupdict().get("number")
-        return number or b"%x" % requester(match["name"].decode())
+        found = match.groupdict()
+        if found.get("region"):     # it has the place on a bus, and not which bus
+            return self.regions.get(found["region"], b"%x" % int(found["place"]))
+        return found.get("number") or b"%x" % requester(match["name"].decode())
 
     @staticmethod
     def _moment(line):

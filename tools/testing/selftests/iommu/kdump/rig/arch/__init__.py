@@ -9,21 +9,22 @@ What is built and booted
 The machine
     QEMU (the program; "11": the one that fetch_qemu.sh gets), QEMU_VARIABLE (of the
     environment), NEWER_QEMU (where that script puts it), KVM, SLOWER,
-    FIRST_WORDS (for the kernel that crashes), CRASH_WORDS (for the other), LEAST_MIB,
+    CONSOLE, FIRST_WORDS (for the kernel that crashes), CRASH_WORDS (for the other), LEAST_MIB,
     memory_ranges(), NOBODYS, model(), cpu(), processors(), DISK_CONTROLLER,
     DISK_PLACE, DISK_BUS.
 IOMMUs and their modes
     SIDES, MODES, CONTROLS (by scenario: see Scenario.control_shows, instead of that),
     UNTRACED, qemu_devices(), why_not(): see x86.py and ../variants.py.
 Tables
-    ROOT_REGISTERS, open_tables(), table_format(), same_place(), decided().
+    ROOT_REGISTERS, ROOT_EVENT, open_tables(), table_format(), same_place(), decided().
 Trace
-    parsers(), MSIS, FAULT, FAULT_SOURCE, NO_FAULT, NOISE, ECHO.
+    parsers() (by "": of lines that are no event), MSIS, FAULT, FAULT_SOURCE, REGION (of
+    lines that tell whose a name of FAULT_SOURCE is), NO_FAULT, NOISE, ECHO.
 """
 
-from . import riscv, x86
+from . import arm, riscv, x86
 
-ALL = (x86, riscv)
+ALL = (x86, riscv, arm)
 
 
 def of(iommu):

@@ -28,6 +28,7 @@ NEWER_QEMU = "qemu-11-riscv/qemu-system-riscv64"
 KVM = False
 # The crash kernel's image is hashed by emulated instructions before it is started.
 SLOWER = 3
+CONSOLE = "ttyS0,115200"
 # The console comes when the crash kernel is half way through its boot, and its first line
 # is what tells the host that the crashed kernel's tables are final.
 FIRST_WORDS = CRASH_WORDS = ("earlycon=sbi",)
@@ -159,6 +160,7 @@ def why_not(scenario, _variant):
 CAPABILITIES = 0x3010000
 DDTP = 0x3010010
 ROOT_REGISTERS = {"riscv": DDTP}
+ROOT_EVENT = None
 CAPABILITY_MSI_FLAT = 1 << 22       # and with that the extended format
 
 
@@ -270,6 +272,7 @@ def parsers(_iommu):
 FAULT = re.compile(rb"riscv_iommu_flt |riscv_iommu_dma .* 0x(f[0-9a-f]{7}) -> 0x\1\b")
 FAULT_SOURCE = re.compile(rb"riscv_iommu_(?:flt|dma) .*?"
                           rb"(?P<name>[0-9a-f]{2}:[0-9a-f]{2}\.[0-9a-f]{1,2})")
+REGION = None
 NO_FAULT = None
 NOISE = re.compile(rb"memory_region_ops_write (?!.*'riscv-iommu-regs')")
 # After each fault QEMU tells of a translation that was none.

@@ -27,9 +27,10 @@ TC_PROCESSES = 1 << 5           # PDTV
 class Directory(Reader):
     """One to three levels of device directory, first stage page tables."""
 
+    KEEPS_ROOT = True
     # without U as well hardware takes a leaf for absent
     PRESENT_PAGE = 1 | 3 << 1 | 1 << 4 | ACCESSED_AND_DIRTY
-    RESERVED = {"root": 1 << 1, "directory": 1 << 2, "context": 1 << 12}
+    RESERVED = {"root": (0, 1 << 1), "directory": (0, 1 << 2), "context": (0, 1 << 12)}
     IDS = {"context": ((TA, 0xfffff << 12),)}
     # pointers of the directory, by how many levels are left
     POINTERS = {1: "directory", 2: "root"}
@@ -164,18 +165,12 @@ class Directory(Reader):
     def _neighbours(self, one, other):
         return one >> self._ids_below(1) == other >> self._ids_below(1)
 
-    def changes(self, memory, ours):
+    def _may_change(self, address, memory, ours):
         """The register cannot be changed while hardware translates.
 
         So the crash kernel keeps the root page, and may make its pointers lead to
         tables of its own.
         """
-        changed = super().changes(memory, ours)
-        if self.levels < 2 or self.root not in self.tables or \
-                not self._has_changed(self.root, memory):
-            return changed
-        before = struct.unpack("<512Q", self.tables[self.root][0])
-        now = struct.unpack("<512Q", memory[self.root:self.root + PAGE])
-        fine = all(one == two or two & 1 and not two & DDTE_RESERVED and
-                   ours((two >> PPN_SHIFT & PPN) * PAGE) for one, two in zip(before, now))
-        return changed - fine
+        return self.levels > 1 and address == self.root and self._only_ours(
+            address, memory, lambda word: word & 1 and not word & DDTE_RESERVED and
+            ours((word >> PPN_SHIFT & PPN) * PAGE))

@@ -25,6 +25,7 @@ CHECKED = ()
 TOOLS = ""                      # what the names of its compiler and objcopy begin with
 KVM = True
 SLOWER = 1                      # than what the time limits are made for
+CONSOLE = "ttyS0,115200"
 FIRST_WORDS = (
     # an emulated timer on a busy host may miss what that check expects
     "no_timer_check",
@@ -208,6 +209,8 @@ def why_not(_scenario, _variant):
 AMDVI_DEVICE_TABLE = 0xfed80000
 # IOMMUs of which QEMU's trace does not tell where their tables are.
 ROOT_REGISTERS = {"amdvi": AMDVI_DEVICE_TABLE}
+# The event that does, for the others.
+ROOT_EVENT = "vtd_reg_dmar_root"
 
 
 def open_tables(iommu, memory, root, scalable, ram):
@@ -220,7 +223,7 @@ def open_tables(iommu, memory, root, scalable, ram):
 
 def table_format(_run, roots):
     """The fourth argument of open_tables(); roots: from the trace, the last one counts."""
-    return roots[-1].scalable if roots else False
+    return roots[-1].layout if roots else False
 
 
 def same_place(iommu, expected, found):
@@ -363,6 +366,7 @@ FAULT = re.compile(rb"vtd_dmar_fault |vtd_fault_disabled |"
 FAULT_SOURCE = re.compile(rb"vtd_dmar_fault sid 0x(?P<number>[0-9a-f]+) |"
                           rb"amdvi_translation_result .*?"
                           rb"(?P<name>[0-9a-f]{2}:[0-9a-f]{2}\.[0-9a-f]{1,2})")
+REGION = None
 NO_FAULT = re.compile(rb"amdvi_cache_update |amdvi_iotlb_hit ")
 # Lines that nobody wants; and a pair: a line that is followed by one that nobody wants.
 NOISE = None

@@ -38,7 +38,7 @@ class _X86(Reader):
 class VtdLegacy(_X86):
     """Root table, context tables and second-stage page tables."""
 
-    RESERVED = {"root": 1 << 1, "context": 1 << 5}
+    RESERVED = {"root": (0, 1 << 1), "context": (0, 1 << 5)}
     IDS = {"context": ((1, 0xffff << 8),)}
 
     def mappings(self):
@@ -74,7 +74,8 @@ class VtdLegacy(_X86):
 class VtdScalable(_X86):
     """Root table, context tables, PASID directories and tables, either stage."""
 
-    RESERVED = {"root": 1 << 1, "context": 1 << 5, "directory": 1 << 2, "pasid": 1 << 10}
+    RESERVED = {"root": (0, 1 << 1), "context": (0, 1 << 5), "directory": (0, 1 << 2),
+                "pasid": (0, 1 << 10)}
     # of a context entry the PASID of requests without one
     IDS = {"context": ((1, 0xfffff),), "pasid": ((1, 0xffff),)}
 
@@ -145,7 +146,7 @@ class Amd(_X86):
     READ_AND_WRITE = 3 << 61
     PRESENT_ENTRY = 3 | READ_AND_WRITE
     PRESENT_PAGE = 1 | READ_AND_WRITE
-    RESERVED = {"device": 1 << 2}
+    RESERVED = {"device": (0, 1 << 2)}
     # the domain ID, and the size of the interrupt remapping table
     IDS = {"device": ((1, 0xffff), (2, 0xf << 1))}
 
