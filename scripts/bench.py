@@ -30,6 +30,7 @@ RIG = HERE.parent / "tools/testing/selftests/iommu/kdump"
 sys.path.insert(0, str(RIG))
 
 from rig import build, processes  # noqa: E402
+from rig.arch import riscv, x86  # noqa: E402
 
 GIB = 1 << 30
 MIB = 1 << 20
@@ -43,7 +44,15 @@ T_19 = 2.093
 MANY = (16, 64, 256)
 
 # What each kernel is measured against: the unmodified one with the same options
-UNMODIFIED = {"framework": "mainline", "off": "mainline-off"}
+UNMODIFIED = {"framework": "mainline", "off": "mainline-off",
+              "framework-riscv": "mainline-riscv"}
+
+# The machine of each architecture, with its IOMMU
+MACHINES = {
+    "x86": ["-machine", "q35", "-machine", "kernel-irqchip=split",
+            "-device", "intel-iommu,intremap=on"],
+    "riscv": ["-machine", "virt,iommu-sys=on,aia=aplic-imsic"],
+}
 
 # The patches that change normal boots and say why, in the order to take them out again
 MEANT = [HERE.parent / "patches" / name for name in
@@ -333,13 +342,15 @@ def run_kunit(results, options, work):
 class Guest:
     """A kernel and what it needs to run what is in RIG/bench."""
 
-    def __init__(self, name, build_dir, work):
+    def __init__(self, name, build_dir, work, arch=x86):
         self.name = name
+        self.arch = arch
         self.build = build_dir
         self.work = work / name
+        self.out = work.parent.parent
         self.release = (build_dir / "include/config/kernel.release") \
             .read_text(encoding="ascii").strip()
-        self.image = build_dir / "arch/x86/boot/bzImage"
+        self.image = build_dir / arch.IMAGE
         self.initrd = self.work / "initrd"
 
     def prepare(self):
@@ -349,18 +360,23 @@ class Guest:
         modules.mkdir(parents=True)
         for source in ("map_pairs.c", "Makefile"):
             shutil.copyfile(RIG / "bench" / source, modules / source)
-        compiler = "ccache gcc" if shutil.which("ccache") else "gcc"
+        compiler = f"{self.arch.TOOLS}gcc"
+        if shutil.which("ccache"):
+            compiler = f"ccache {compiler}"
         must(["make", "-s", "-C", str(self.build), f"M={modules}", f"CC={compiler}",
-              "modules"])
-        programs = {"crash_load": RIG / "guest/crash_load.c",
-                    "dump_clock": RIG / "bench/dump_clock.c"}
+              *self.arch.MAKE_WORDS, "modules"])
+        programs = {"crash_load": RIG / "guest/crash_load.c"}
+        # crashes are timed on x86 only
+        if self.arch is x86:
+            programs["dump_clock"] = RIG / "bench/dump_clock.c"
         tree = (self.build / "source").resolve()
         programs["dma_map_benchmark"] = tree / "tools/dma/dma_map_benchmark.c"
         header = self.work / "include/linux"
         header.mkdir(parents=True)
         shutil.copy(tree / "include/uapi/linux/map_benchmark.h", header)
         for program, source in programs.items():
-            must(["gcc", "-static", "-Os", "-s", f"-idirafter{self.work / 'include'}",
+            must([self.arch.compiler(), "-static", "-Os", "-s",
+                  f"-idirafter{self.work / 'include'}",
                   "-o", str(self.work / program), str(source)])
 
         with tempfile.TemporaryDirectory(dir=self.work) as scratch:
@@ -368,7 +384,7 @@ class Guest:
             library = root / "lib/modules" / self.release
             for folder in (root / "bin", root / "dev", library):
                 folder.mkdir(parents=True)
-            shutil.copy(shutil.which("busybox"), root / "bin/busybox")
+            shutil.copy(self.arch.busybox(self.out), root / "bin/busybox")
             for program in programs:
                 shutil.copy(self.work / program, root / "bin")
             for module in (self.build / "drivers/net/ethernet/intel/e1000e/e1000e.ko",
@@ -385,18 +401,18 @@ class Guest:
             (boot / "initrd").write_bytes(crash)
             self.initrd.write_bytes(build._pad(crash) + build._cpio(boot.parent))
 
-    def boot(self, bench, icount, log, timeout=900, qemu=QEMU, cpu="max", more=(),
+    def boot(self, bench, icount, log, timeout=900, qemu=None, cpu="max", more=(),
              words=""):
-        command = [qemu, "-nodefaults", "-display", "none", "-no-reboot",
-                   "-machine", "q35", "-accel", "tcg", "-cpu", cpu, "-smp", "1",
-                   "-m", "512", "-kernel", str(self.image), "-initrd",
+        qemu = qemu or os.environ.get(self.arch.QEMU_VARIABLE) or \
+            (QEMU if self.arch is x86 else self.out / self.arch.NEWER_QEMU)
+        command = [str(qemu), "-nodefaults", "-display", "none", "-no-reboot",
+                   *MACHINES[self.arch.NAME], "-accel", "tcg", "-cpu", cpu, "-smp", "1",
+                   "-m", str(max(512, self.arch.LEAST_MIB)), "-kernel", str(self.image), "-initrd",
                    str(self.initrd), "-append",
                    f"console=ttyS0,115200 printk.devkmsg=on panic=-1 "
                    f"crashkernel=192M no_timer_check intel_iommu=on "
                    f"bench={bench} {words}",
-                   "-serial", "stdio", "-device", "intel-iommu,intremap=on",
-                   "-machine", "kernel-irqchip=split",
-                   "-device", "edu,addr=6", "-device", "e1000e,addr=3,netdev=n0",
+                   "-serial", "stdio", "-device", "edu,addr=6", "-device", "e1000e,addr=3,netdev=n0",
                    "-netdev", "user,id=n0,restrict=on", *more]
         if icount:
             command += ["-icount", "shift=0,sleep=off", "-rtc",
@@ -434,9 +450,11 @@ def run_map(results, guests, work):
             if match and latency(match[3]):
                 own[guest.name][f"{['single', 'sg'][int(match[1])]} "
                                 f"{match[2]}"] = latency(match[3])
-    results.raw["pairs"] = pairs
-    results.raw["own"] = own
+    results.raw.setdefault("pairs", {}).update(pairs)
+    results.raw.setdefault("own", {}).update(own)
     for name, unmodified in UNMODIFIED.items():
+        if name not in pairs:
+            continue
         for size, values in pairs[name].items():
             base = pairs[unmodified][size]["median"]
             results.add("normal kernel", f"{name}: map and unmap {size // KIB} KiB, "
@@ -451,6 +469,18 @@ def run_map(results, guests, work):
                              f"{base_unmap:.1f} us, in steps of 0.1")
         if not own[name]:
             results.add("normal kernel", f"{name}: the kernel's benchmark", None)
+
+
+def riscv_guests(options, work):
+    """For a normal kernel's mappings there."""
+    guests = {}
+    for name in ("mainline-riscv", "framework-riscv"):
+        build_dir = getattr(options, name.replace("-", "_"))
+        if not build_dir:
+            raise BenchError(f"the part riscv needs --{name}")
+        guests[name] = Guest(name, build_dir.resolve(), work, riscv)
+        guests[name].prepare()
+    return guests
 
 
 def panic_to_dump(boot):
@@ -819,6 +849,8 @@ def main():
     for name in ("kunit", "framework", "mainline", "off", "mainline-off"):
         parser.add_argument(f"--{name}", type=pathlib.Path, required=True,
                             metavar="BUILD")
+    for name in ("framework-riscv", "mainline-riscv"):
+        parser.add_argument(f"--{name}", type=pathlib.Path, metavar="BUILD")
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--parts", default=",".join(PARTS),
                         help="some of them only, with a comma between")
@@ -830,9 +862,10 @@ def main():
     for name in ("kunit", "framework", "mainline", "off", "mainline_off", "out"):
         setattr(options, name, getattr(options, name).resolve())
     parts = options.parts.split(",")
-    unknown = set(parts) - set(PARTS)
+    unknown = set(parts) - set(PARTS) - {"riscv"}
     if unknown:
-        parser.error(f"unknown part {', '.join(unknown)}: known are {', '.join(PARTS)}")
+        parser.error(f"unknown part {', '.join(unknown)}: known are {', '.join(PARTS)} "
+                     f"and riscv")
 
     processes.install_signal_handlers()
     work = options.out / "work/bench"
@@ -854,6 +887,8 @@ def main():
             if "identity" in parts:
                 run_identity(results, guests, work,
                              options.out / "qemu-11/qemu-system-x86_64")
+        if "riscv" in parts:
+            run_map(results, riscv_guests(options, work), work)
         if "kunit" in parts:
             run_kunit(results, options, work)
     except (BenchError, processes.Stopped) as error:

@@ -3,7 +3,8 @@
 #
 # bench.sh: build what the benchmarks run on, run them, print one table.
 #
-#   PARTS=kunit,files,map,panic,identity   only some of them
+#   PARTS=kunit,files,map,panic,identity   only some of them; riscv, only if it is
+#                                 named, counts a normal kernel's mappings there
 #   PAIRS=20                      pairs of boots for the wall time from panic to dump
 set -euo pipefail
 
@@ -45,7 +46,18 @@ case ,${PARTS:-identity}, in
 	echo "QEMU 11 cannot be fetched: the part identity will fail" >&2 ;;
 esac
 
+foreign=()
+case ,${PARTS:-}, in
+*,riscv,*)
+	"$here/../tools/testing/selftests/iommu/kdump/fetch_qemu.sh" "$OUT" riscv ||
+		die "QEMU 11 for RISC-V cannot be fetched"
+	for name in framework-riscv mainline-riscv; do
+		foreign+=("--$name" "$OUT/build/$name")
+	done
+	;;
+esac
+
 python3 "$here/bench.py" --out "$OUT" --kunit "$OUT/build/bench-kunit" \
 	--framework "$OUT/build/framework" --mainline "$OUT/build/mainline" \
-	--off "$OUT/build/framework-off" --mainline-off "$OUT/build/mainline-off" \
+	--off "$OUT/build/framework-off" --mainline-off "$OUT/build/mainline-off" "${foreign[@]}" \
 	${PARTS:+--parts "$PARTS"} ${PAIRS:+--pairs "$PAIRS"}

@@ -1,0 +1,440 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Break the code everywhere, and see the tests fail: mutants that nobody has picked.
+
+mutate-all.py [--number N] [--seed N] [--only TEXT] [--minutes N] [--list]
+
+Every condition is forced to be true, and to be false; every bound is moved by one; every
+call whose result nobody wants is left out. All of these mutants are built into one KUnit
+kernel, and a word of its command line chooses the one that is alive. A first run of each
+suite tells which mutants it reaches; then each mutant is run with the suites that reach
+it, the fastest first, until one of them fails.
+
+Each verdict is a line of OUT/mutants.jsonl at once: what was ended goes on where it was,
+as long as the sources are the same. scripts/mutants.known has the mutants that no test
+can notice, each with the reason; any other survivor is a failure. mutants picked by hand,
+for what a rule does not find, are in scripts/mutants: see mutate.sh.
+"""
+
+import argparse
+import collections
+import concurrent.futures
+import hashlib
+import json
+import os
+import pathlib
+import random
+import re
+import subprocess
+import sys
+import threading
+import time
+
+sys.dont_write_bytecode = True
+
+HERE = pathlib.Path(__file__).resolve().parent
+RIG = HERE.parent / "tools/testing/selftests/iommu/kdump"
+sys.path.insert(0, str(RIG))
+
+from rig import processes  # noqa: E402
+
+KNOWN = HERE / "mutants.known"
+# What is broken: the core, the walker, and the drivers that are built for x86.
+SOURCES = ("drivers/iommu/kdump/*.c", "drivers/iommu/generic_pt/iommu_pt_foreign.h",
+           "drivers/iommu/*/kdump.c")
+NOT_SOURCES = re.compile(r"_kunit\.c$|/trace\.c$|/status\.c$")
+SUITES = re.compile(r"_kdump(_|$)|_foreign_test$|^kunit_iommu$")
+# Without these nothing else happens: messages, what frees memory, locks.
+NO_CALLS = re.compile(
+    r"^(pr_|dev_|trace_|seq_|lockdep_|WARN|BUILD_BUG|might_|cond_resched|"
+    r"k?v?z?k?free|va_|mutex_|(raw_)?spin_|rcu_read_|down_|up_|static_assert)")
+# These must stay constants for the compiler.
+CONSTANTS = re.compile(r"\bIS_ENABLED\(|\b__builtin|\bIS_REACHABLE\(|\bPT_[A-Z0-9_]*WORD|"
+                       r"\bsizeof\(pt_|\bPT_ITEM")
+ARGUMENTS = ("kunit_iommu_amdv1.corruptions=300 kunit_iommu_vtdss.corruptions=300 "
+             "kunit_iommu_riscv64.corruptions=300 kunit_iommu_x86_64.corruptions=300")
+SWITCH = """
+#include <linux/bitops.h>
+#include <linux/moduleparam.h>
+#include <linux/reboot.h>
+
+static unsigned int kdump_mutant;
+core_param(kdump_mutant, kdump_mutant, uint, 0444);
+static DECLARE_BITMAP(kdump_reached, {total} + 1);
+
+bool kdump_mutant_is(unsigned int number)
+{{
+	if (!test_bit(number, kdump_reached))
+		set_bit(number, kdump_reached);
+	return number == kdump_mutant;
+}}
+EXPORT_SYMBOL_GPL(kdump_mutant_is);
+
+static int kdump_tell(struct notifier_block *nb, unsigned long event, void *data)
+{{
+	unsigned int i;
+
+	if (kdump_mutant)
+		return 0;
+	for (i = 0; i < ARRAY_SIZE(kdump_reached); i++)
+		if (kdump_reached[i])
+			pr_info("kdump reached %u %lx\\n", i, kdump_reached[i]);
+	return 0;
+}}
+
+static struct notifier_block kdump_teller = {{ .notifier_call = kdump_tell }};
+
+static int __init kdump_teller_init(void)
+{{
+	return register_reboot_notifier(&kdump_teller);
+}}
+early_initcall(kdump_teller_init);
+"""
+DECLARATION = "#include <linux/types.h>\nbool kdump_mutant_is(unsigned int number);\n"
+
+# number: of this build; key: what stays the same when other code moves
+Mutant = collections.namedtuple("Mutant", "number key line")
+
+
+class Source:
+    """A file, and its copy with the mutants in it."""
+
+    def __init__(self, name, text):
+        self.name = name
+        self.text = text
+        # the same length, without what only looks like code
+        self.code = re.sub(
+            r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'"
+            r"|^#(?:\\\n|[^\n])*",
+            lambda match: re.sub(r"[^\n]", " ", match[0]), text, flags=re.S | re.M)
+        self.edits = []                 # (start, end, text)
+        self.seen = collections.Counter()
+
+    def close(self, start):
+        """Where the parenthesis ends that begins there."""
+        depth = 0
+        for place in range(start, len(self.code)):
+            depth += {"(": 1, ")": -1}.get(self.code[place], 0)
+            if not depth:
+                return place
+        raise ValueError(f"{self.name}: no end of {self.text[start:start + 40]}")
+
+    def bare(self, start, end):
+        """Without space around it."""
+        while start < end and self.code[start].isspace():
+            start += 1
+        while start < end and self.code[end - 1].isspace():
+            end -= 1
+        return start, end
+
+    def split(self, start, end, pattern):
+        """Parts between operators that are not within parentheses."""
+        depth, parts, place = 0, [], start
+        while place < end:
+            character = self.code[place]
+            if character in "([{":
+                depth += 1
+            elif character in ")]}":
+                depth -= 1
+            else:
+                match = re.compile(pattern).match(self.code, place, end)
+                if match and not depth:
+                    parts.append((start, place))
+                    start = place = match.end()
+                    continue
+            place += 1
+        return parts + [(start, end)]
+
+    def leaves(self, start, end):
+        """The conditions that an expression is made of."""
+        start, end = self.bare(start, end)
+        if len(self.split(start, end, r"\?")) > 1:
+            return [(start, end)]
+        for pattern in (r"\|\|", r"&&"):
+            parts = self.split(start, end, pattern)
+            if len(parts) > 1:
+                return [leaf for part in parts for leaf in self.leaves(*part)]
+        inner = start
+        while inner < end and self.code[inner] in "! ":
+            inner += 1
+        if self.code[inner] == "(" and self.close(inner) == end - 1 and \
+                re.search(r"&&|\|\|", self.code[inner:end]):
+            return self.leaves(inner + 1, end - 1)
+        return [(start, end)]
+
+    def functions(self):
+        for match in re.finditer(r"^\{\n(.*?)^\}", self.code, re.S | re.M):
+            head = self.code[:match.start()].rstrip()
+            head = head[max(head.rfind("\n\n"), head.rfind(";\n"), head.rfind("}\n")) + 1:]
+            name = re.search(r"(\w+(?:\(\w+\))?)\s*\(", head)
+            yield (name[1] if name else "?"), match.start(1), match.end(1)
+
+    def mutate(self, number):
+        """Put all mutants in, from this number on; what they are."""
+        found = []
+
+        def new(function, kind, start, end):
+            text = " ".join(self.text[start:end].split())
+            key = f"{self.name} {function} {kind}: {text}"
+            self.seen[key] += 1
+            if self.seen[key] > 1:
+                key += f" #{self.seen[key]}"
+            line = self.text.count("\n", 0, start) + 1
+            found.append(Mutant(number + len(found), key, line))
+            return found[-1].number
+
+        for function, start, end in self.functions():
+            for match in re.finditer(r"\bif \(|\breturn ([^;]*);", self.code[start:end]):
+                if match[1] is None:
+                    first = start + match.end() - 1
+                    area = first + 1, self.close(first)
+                else:
+                    area = start + match.start(1), start + match.end(1)
+                    if not re.search(r"&&|\|\||[=!]=|[^<>-][<>]=?[^<>=]|^!", match[1]) \
+                            or "?" in match[1]:
+                        continue
+                for leaf in self.leaves(*area):
+                    self.condition(new, function, *leaf)
+            for match in re.finditer(r"^\t+(?=([a-z_]\w*)\()", self.code[start:end], re.M):
+                self.call(new, function, start + match.end(), match[1])
+        return found
+
+    def condition(self, new, function, start, end):
+        text = self.text[start:end]
+        if CONSTANTS.search(self.code[start:end]) or not text:
+            return
+        forced = (f"(kdump_mutant_is({new(function, 'true', start, end)}) ? 1 : "
+                  f"kdump_mutant_is({new(function, 'false', start, end)}) ? 0 : ")
+        bounds = self.split(start, end, r"(?<![-<>])[<>](?![<>])=?")
+        if len(bounds) == 2:
+            (_, left), (right, _) = bounds
+            operator = self.text[left:right]
+            moved = operator[0] if "=" in operator else operator + "="
+            number = new(function, "bound", start, end)
+            forced += (f"kdump_mutant_is({number}) ? "
+                       f"(({self.text[start:left]} {moved} {self.text[right:end]})) : ")
+        self.edits.append((start, end, f"{forced}!!({text}))"))
+
+    def call(self, new, function, start, name):
+        before = self.code[:start].rstrip()
+        if NO_CALLS.match(name) or not re.search(r"[;{})]$|\belse$|:$", before):
+            return
+        end = self.close(start + len(name)) + 1
+        if self.code[end:end + 1] != ";":
+            return
+        number = new(function, "call", start, end)
+        self.edits.append((start, end + 1,
+                           f"{{ if (!kdump_mutant_is({number})) {self.text[start:end]}; }}"))
+
+    def result(self):
+        text = self.text
+        for start, end, new in sorted(self.edits, reverse=True):
+            text = text[:start] + new + text[end:]
+        # after the comment with the licence
+        match = re.search(r"^#(?:include|define|ifndef)", text, re.M)
+        return text[:match.start()] + DECLARATION + text[match.start():]
+
+
+def sources(tree):
+    return [path for pattern in SOURCES for path in sorted(tree.glob(pattern))
+            if not NOT_SOURCES.search(str(path))]
+
+
+def find_mutants(tree):
+    """([Mutant], {path: new text})."""
+    mutants, texts = [], {}
+    for path in sources(tree):
+        source = Source(str(path.relative_to(tree)), path.read_text(encoding="utf-8"))
+        mutants += source.mutate(len(mutants) + 1)
+        texts[path.relative_to(tree)] = source.result()
+    core = pathlib.Path("drivers/iommu/kdump/core.c")
+    texts[core] += SWITCH.format(total=len(mutants))
+    return mutants, texts
+
+
+def known_survivors():
+    """{key: reason} of scripts/mutants.known: a line for the mutant, and one indented."""
+    known, key = {}, None
+    for line in KNOWN.read_text(encoding="utf-8").splitlines() if KNOWN.exists() else ():
+        if line.startswith("\t") and key:
+            known[key] = (known[key] + " " + line.strip()).strip()
+        elif line and not line.startswith("#"):
+            key = line
+            known[key] = ""
+    return known
+
+
+class Kernel:
+    """The KUnit kernel with all mutants in it."""
+
+    def __init__(self, build, work):
+        self.image = build / "arch/x86/boot/bzImage"
+        self.work = work
+        self.seconds = {}               # by suite
+        self.reached = {}               # by suite: set of numbers
+
+    def boot(self, words, timeout, log):
+        """(console, whether it has got to its end)."""
+        command = ["qemu-system-x86_64", "-nodefaults", "-m", "1024", "-no-reboot",
+                   "-nographic", "-accel", "tcg", "-bios", "qboot.rom", "-serial", "stdio",
+                   "-kernel", str(self.image), "-append",
+                   f"console=ttyS0 kunit.enable=1 kunit_shutdown=reboot panic=-1 "
+                   f"oops=panic no_timer_check tsc=nowatchdog {ARGUMENTS} {words}"]
+        _status, output = processes.run(command, timeout)
+        text = output.decode("utf-8", "replace")
+        (self.work / log).write_text(text, encoding="utf-8")
+        return text, "reboot: Restarting system" in text
+
+    def suites(self):
+        text, _ = self.boot("kunit.action=list", 120, "list.log")
+        return sorted({match[1] for match in re.finditer(r"^(?:\[.*?\] )?(\w+)\.\w+\s*$", text, re.M)
+                       if SUITES.search(match[1])})
+
+    def look(self, suite):
+        """What a suite reaches when nothing is broken."""
+        began = time.monotonic()
+        text, ended = self.boot(f"kunit.filter_glob={suite}", 1800, f"{suite}.log")
+        if not ended or failure(text):
+            raise SystemExit(f"error: {suite} fails without any mutant: "
+                             f"see {self.work / suite}.log")
+        self.seconds[suite] = time.monotonic() - began
+        self.reached[suite] = {
+            int(word) * 64 + bit
+            for word, bits in re.findall(r"kdump reached (\d+) ([0-9a-f]+)", text)
+            for bit in range(64) if int(bits, 16) >> bit & 1}
+
+    def judge(self, mutant, slot):
+        """(verdict, by what)."""
+        for suite in sorted(self.seconds, key=self.seconds.get):
+            if mutant.number not in self.reached[suite]:
+                continue
+            text, ended = self.boot(
+                f"kunit.filter_glob={suite} kdump_mutant={mutant.number}",
+                3 * self.seconds[suite] + 30, f"mutant.{slot}.log")
+            name = failure(text)
+            if name or not ended:
+                return "killed", f"{suite}.{name}" if name else f"{suite}: no end"
+        if not any(mutant.number in numbers for numbers in self.reached.values()):
+            return "not reached", ""
+        return "survived", ""
+
+
+def failure(text):
+    match = re.search(r"^(?:\[.*?\] )? {4,}not ok \d+ (\S+)", text, re.M) or \
+        re.search(r"(BUG: .*|Oops.*|Kernel panic.*|WARNING: .*)", text)
+    return match[1].strip() if match else None
+
+
+def build(tree, work, texts):
+    """Copy the tree, put the mutants in, build: the folder of the build."""
+    copy = work / "linux"
+    say("copying the tree, and building the KUnit kernel with all mutants (minutes)")
+    excluded = [f"--exclude=/{path}" for path in texts]
+    subprocess.run(["rsync", "-a", "--delete", "--exclude=/.build*", "--exclude=/.lint",
+                    *excluded, f"{tree}/", f"{copy}/"], check=True)
+    for path, text in texts.items():
+        place = copy / path
+        if not place.exists() or place.read_text(encoding="utf-8") != text:
+            place.write_text(text, encoding="utf-8")
+    folder = pathlib.Path(os.environ["OUT"]) / "build/kunit-mutants"
+    done = subprocess.run(
+        [str(HERE / "kunit.sh")], check=False, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True,
+        env=os.environ | {"FAST": "1", "KUNIT_TREE": str(copy), "KUNIT_BUILD": str(folder),
+                          "FILTER": "oldmem_kdump"})
+    if done.returncode:
+        raise SystemExit(f"error: the kernel with the mutants does not build or run:\n"
+                         f"{done.stdout[-3000:]}")
+    return folder
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--number", type=int, default=0, metavar="N",
+                        help="so many of them, by chance (default: all)")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", default="", metavar="TEXT",
+                        help="those whose file, function or code has this text")
+    parser.add_argument("--minutes", type=float, metavar="N",
+                        help="begin none after that time; the next run goes on")
+    parser.add_argument("--list", action="store_true", help="what there is, and no more")
+    options = parser.parse_args()
+
+    out = pathlib.Path(os.environ["OUT"])
+    tree = out / "linux"
+    mutants, texts = find_mutants(tree)
+    if options.list:
+        for mutant in mutants:
+            print(f"{mutant.line:5} {mutant.key}")
+        print(f"{len(mutants)} mutants")
+        return 0
+    processes.install_signal_handlers()
+    began = time.monotonic()
+    work = out / "mutate-all"
+    work.mkdir(parents=True, exist_ok=True)
+    kernel = Kernel(build(tree, work, texts), work)
+
+    digest = hashlib.sha256("".join(texts.values()).encode() +
+                            kernel.image.read_bytes()).hexdigest()[:16]
+    record = out / "mutants.jsonl"
+    done = {}
+    for line in record.read_text().splitlines() if record.exists() else ():
+        one = json.loads(line)
+        if one["sources"] == digest:
+            done[one["key"]] = one
+    chosen = [mutant for mutant in mutants if options.only in mutant.key]
+    if options.number:
+        chosen = random.Random(options.seed).sample(chosen, min(options.number, len(chosen)))
+    left = [mutant for mutant in chosen if mutant.key not in done]
+    say(f"{len(mutants)} mutants, {len(chosen)} wanted, {len(left)} of them to be run")
+
+    suites = kernel.suites() if left else []
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for number, _ in enumerate(pool.map(kernel.look, suites), 1):
+            if number % 10 == 0 or number == len(suites):
+                say(f"what {number} of {len(suites)} suites reach, "
+                    f"{time.monotonic() - began:.0f} s")
+    known = known_survivors()
+    lock = threading.Lock()
+    slots = iter(range(1 << 30))
+
+    def run(mutant):
+        if options.minutes and time.monotonic() - began > options.minutes * 60:
+            return
+        with lock:
+            slot = next(slots) % 8
+        verdict, by = kernel.judge(mutant, slot)
+        with lock:
+            done[mutant.key] = {"sources": digest, "key": mutant.key, "line": mutant.line,
+                                "verdict": verdict, "by": by}
+            with open(record, "a", encoding="utf-8") as file:
+                file.write(json.dumps(done[mutant.key]) + "\n")
+            count = sum(one.key in done for one in chosen)
+            if verdict != "killed" or count % 25 == 0:
+                say(f"{count}/{len(chosen)} {mutant.key} (line {mutant.line}): {verdict} {by}")
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        list(pool.map(run, left))
+
+    verdicts = collections.Counter()
+    for mutant in chosen:
+        verdict = done[mutant.key]["verdict"] if mutant.key in done else "not run"
+        if verdict in ("survived", "not reached") and known.get(mutant.key):
+            verdict = "known"
+        verdicts[verdict] += 1
+    for key in sorted(set(known) - {mutant.key for mutant in mutants}):
+        say(f"error: {KNOWN.name}: there is no such mutant any more: {key}")
+        verdicts["stale"] += 1
+    say(f"{len(chosen)} mutants: " + ", ".join(
+        f"{verdicts[word]} {word}" for word in
+        ("killed", "survived", "not reached", "known", "not run")) +
+        f", {time.monotonic() - began:.0f} s")
+    return int(any(verdicts[word] for word in ("survived", "not reached", "not run", "stale")))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
