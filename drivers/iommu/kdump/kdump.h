@@ -356,14 +356,10 @@ iommu_kdump_alloc_iova(struct iommu_domain *domain, struct iova_domain *iovad,
 	return 0;
 }
 
-static inline void iommu_kdump_free_iova(struct iommu_kdump_iova *old)
-{
-}
+static inline void iommu_kdump_free_iova(struct iommu_kdump_iova *old) {}
 
 static inline void iommu_kdump_join(struct iommu_group *group,
-				    struct device *dev)
-{
-}
+				    struct device *dev) {}
 
 static inline bool iommu_kdump_grow(struct iommu_group *group,
 				    struct device *dev)
@@ -372,9 +368,7 @@ static inline bool iommu_kdump_grow(struct iommu_group *group,
 }
 
 static inline void iommu_kdump_leave(struct iommu_group *group,
-				     struct device *dev)
-{
-}
+				     struct device *dev) {}
 
 static inline bool iommu_kdump_group_inherited(struct iommu_group *group)
 {
@@ -386,9 +380,7 @@ static inline bool iommu_kdump_set_default_domain(struct iommu_group *group)
 	return false;
 }
 
-static inline void iommu_kdump_group_ready(struct iommu_group *group)
-{
-}
+static inline void iommu_kdump_group_ready(struct iommu_group *group) {}
 
 static inline int iommu_kdump_take_over(struct iommu_group *group,
 					struct device *dev)
@@ -409,30 +401,20 @@ iommu_kdump_default_domain_is_dma(struct iommu_group *group,
 }
 
 static inline void iommu_kdump_left(struct iommu_group *group,
-				    struct iommu_domain *domain)
-{
-}
+				    struct iommu_domain *domain) {}
 
 static inline int iommu_kdump_reset_prepare(struct pci_dev *pdev)
 {
 	return 0;
 }
 
-static inline void iommu_kdump_reset_done(struct pci_dev *pdev)
-{
-}
+static inline void iommu_kdump_reset_done(struct pci_dev *pdev) {}
 
-static inline void iommu_kdump_free(struct iommu_group *group)
-{
-}
+static inline void iommu_kdump_free(struct iommu_group *group) {}
 
-static inline void iommu_kdump_driver_bound(struct device *dev)
-{
-}
+static inline void iommu_kdump_driver_bound(struct device *dev) {}
 
-static inline void iommu_kdump_driver_unbound(struct device *dev)
-{
-}
+static inline void iommu_kdump_driver_unbound(struct device *dev) {}
 
 #endif /* CONFIG_IOMMU_KDUMP */
 #endif /* __IOMMU_KDUMP_KDUMP_H */
