@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
 """Arm (64 bits) and its SMMUv3. What each name is for: __init__.py."""
 
-import os
 import re
-import shutil
 
-from .. import build, machine
+from .. import machine
 from ..records import Access, Attach, Fault, Flush, Msi, Root, Switch
-from . import arm_tables
+from . import arm_tables, cross
 
 NAME = "arm"
 
@@ -30,27 +28,16 @@ CONSOLE = "ttyAMA0"
 # The console comes late in the boot, and its first line is what tells the host that the
 # crashed kernel's tables are final.
 FIRST_WORDS = CRASH_WORDS = ("earlycon",)
-BUSYBOX_SECONDS = 600
 
 
 def compiler():
-    """Of static programs for the guest."""
-    if not shutil.which(f"{TOOLS}gcc"):
-        raise machine.Broken(f"no {TOOLS}gcc: install the packages gcc-aarch64-linux-gnu "
-                             f"and libc6-dev-arm64-cross")
-    return f"{TOOLS}gcc"
+    return cross.compiler(TOOLS,
+                          "gcc-aarch64-linux-gnu "
+                          "and libc6-dev-arm64-cross")
 
 
 def busybox(out):
-    """A static one: Debian's, in a private folder."""
-    given = os.environ.get("BUSYBOX_ARM")
-    if given:
-        return given
-    why = build.unavailable(("fetch_busybox.sh", out, "arm64"), BUSYBOX_SECONDS,
-                            "busybox for Arm")
-    if why:
-        raise machine.Unavailable(f"{why}; or set BUSYBOX_ARM=")
-    return str(out / "busybox-arm64/busybox")
+    return cross.busybox(out, "arm64", "Arm", "BUSYBOX_ARM")
 
 
 # -- the machine -------------------------------------------------------------------

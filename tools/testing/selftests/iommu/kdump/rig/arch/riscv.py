@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 """RISC-V (64 bits) and its IOMMU. What each name is for: __init__.py."""
 
-import os
 import re
-import shutil
 
-from .. import build, machine
+from .. import machine
 from ..records import (Access, Attach, Fault, Flush, Msi, Switch, Untranslated, numbers,
                        requester)
-from . import riscv_tables
+from . import cross, riscv_tables
 
 NAME = "riscv"
 
@@ -32,27 +30,16 @@ CONSOLE = "ttyS0,115200"
 # The console comes when the crash kernel is half way through its boot, and its first line
 # is what tells the host that the crashed kernel's tables are final.
 FIRST_WORDS = CRASH_WORDS = ("earlycon=sbi",)
-BUSYBOX_SECONDS = 600
 
 
 def compiler():
-    """Of static programs for the guest."""
-    if not shutil.which(f"{TOOLS}gcc"):
-        raise machine.Broken(f"no {TOOLS}gcc: install the packages gcc-riscv64-linux-gnu "
-                             f"and libc6-dev-riscv64-cross")
-    return f"{TOOLS}gcc"
+    return cross.compiler(TOOLS,
+                          "gcc-riscv64-linux-gnu "
+                          "and libc6-dev-riscv64-cross")
 
 
 def busybox(out):
-    """A static one: Debian's, in a private folder."""
-    given = os.environ.get("BUSYBOX_RISCV")
-    if given:
-        return given
-    why = build.unavailable(("fetch_busybox.sh", out, "riscv64"), BUSYBOX_SECONDS,
-                            "busybox for RISC-V")
-    if why:
-        raise machine.Unavailable(f"{why}; or set BUSYBOX_RISCV=")
-    return str(out / "busybox-riscv64/busybox")
+    return cross.busybox(out, "riscv64", "RISC-V", "BUSYBOX_RISCV")
 
 
 # -- the machine -------------------------------------------------------------------
