@@ -99,6 +99,8 @@ struct iommu_kdump_entry_ops {
  * @refused: ranges of IDs whose entries were refused
  * @nr_refused: number of them
  * @refused_all: all of them, or there was no memory to tell which
+ * @uncounted_id: ID whose faults there is no memory to count
+ * @uncounted: there is one
  * @silence_work: calls &iommu_kdump_entry_ops.silence
  *
  * One for each IOMMU, or for several that share their table. All but the first four
@@ -113,6 +115,8 @@ struct iommu_kdump_entries {
 	struct iommu_kdump_range *refused;
 	unsigned int nr_refused;
 	bool refused_all;
+	u32 uncounted_id;
+	bool uncounted;
 	struct work_struct silence_work;
 };
 

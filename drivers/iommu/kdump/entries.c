@@ -10,6 +10,7 @@
 
 #define pr_fmt(fmt) "iommu: kdump: " fmt
 
+#include <kunit/static_stub.h>
 #include <linux/device.h>
 #include <linux/export.h>
 #include <linux/iommu.h>
@@ -50,6 +51,7 @@ static void silence_work_fn(struct work_struct *work)
 		container_of(work, struct iommu_kdump_entries, silence_work);
 	struct entry *entry;
 	unsigned long id;
+	bool uncounted;
 
 	xa_for_each_marked(&entries->xa, id, entry, TO_SILENCE) {
 		bool before;
@@ -70,6 +72,14 @@ static void silence_work_fn(struct work_struct *work)
 			pr_warn("%s: %#lx keeps faulting: its faults are not reported any more\n",
 				entries->name, id);
 	}
+
+	xa_lock_irq(&entries->xa);
+	id = entries->uncounted_id;
+	uncounted = entries->uncounted;
+	entries->uncounted = false;
+	xa_unlock_irq(&entries->xa);
+	if (uncounted)
+		entries->ops->silence(entries, id);
 }
 
 /**
@@ -119,8 +129,10 @@ EXPORT_SYMBOL_GPL(iommu_kdump_entries_destroy);
 /* With the lock of the array held. NULL if there is no memory. */
 static struct entry *get_entry(struct iommu_kdump_entries *entries, u32 id)
 {
-	struct entry *entry = xa_load(&entries->xa, id);
+	struct entry *entry;
 
+	KUNIT_STATIC_STUB_REDIRECT(get_entry, entries, id);
+	entry = xa_load(&entries->xa, id);
 	if (entry)
 		return entry;
 	entry = kzalloc_obj(*entry, GFP_ATOMIC | __GFP_NOWARN);
@@ -415,7 +427,8 @@ bool iommu_kdump_dev_is_old(struct iommu_kdump_entries *entries,
  * @id: ID that hardware gives for it, which need not exist
  *
  * A device that keeps faulting must not cost the dump. &iommu_kdump_entry_ops.silence
- * is called for it after a number of faults, and again if it goes on.
+ * is called for it after a number of faults, and again if it goes on; where there is no
+ * memory to count them, after each.
  *
  * Context: Any.
  *
@@ -438,6 +451,11 @@ bool iommu_kdump_fault(struct iommu_kdump_entries *entries, u32 id)
 			__xa_set_mark(&entries->xa, id, TO_SILENCE);
 			queue_work(system_dfl_wq, &entries->silence_work);
 		}
+	} else {
+		/* Without memory to count them it is silenced at once, one at a time */
+		entries->uncounted_id = id;
+		entries->uncounted = true;
+		queue_work(system_dfl_wq, &entries->silence_work);
 	}
 	xa_unlock_irqrestore(&entries->xa, flags);
 	return enough;
