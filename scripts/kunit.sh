@@ -8,7 +8,8 @@
 #   ARGS="..."    more for the kernel's command line
 #   KUNIT_TIMEOUT seconds until a run counts as hung (1800)
 #   FAST=1        without the sanitizer and the lock checker, for many runs
-#   KUNIT_ARCH=arm64  for the driver of Arm's SMMUv3, which is built nowhere else
+#   KUNIT_ARCH=arm64  for the driver of Arm's SMMUv3, which is built nowhere else: see the
+#                 target kunit-arm, which gets what it needs
 #
 # kunit.py configures, builds and reads the results. The kernel is started from
 # here: kunit.py would try KVM first, and a /dev/kvm that exists but does not work
@@ -42,7 +43,7 @@ arm64)
 	cross=aarch64-linux-gnu-
 	config=drivers/iommu/kdump/arm64.kunitconfig
 	image=arch/arm64/boot/Image
-	machine_options=(qemu-system-aarch64 -M virt -cpu cortex-a57 -append)
+	machine_options=("${QEMU_ARM:-$OUT/qemu-11-arm/qemu-system-aarch64}" -M virt -cpu cortex-a57 -append)
 	machine_cmdline="console=ttyAMA0"
 	;;
 *)	die "KUNIT_ARCH=$arch is unknown: x86_64 or arm64?" ;;

@@ -51,8 +51,8 @@ NO_CALLS = re.compile(
 # These must stay constants for the compiler.
 CONSTANTS = re.compile(r"\bIS_ENABLED\(|\b__builtin|\bIS_REACHABLE\(|\bPT_[A-Z0-9_]*WORD|"
                        r"\bsizeof\(pt_|\bPT_ITEM")
-ARGUMENTS = ("kunit_iommu_amdv1.corruptions=300 kunit_iommu_vtdss.corruptions=300 "
-             "kunit_iommu_riscv64.corruptions=300 kunit_iommu_x86_64.corruptions=300")
+ARGUMENTS = " ".join(f"kunit_iommu_{name}.corruptions=300" for name in (
+    "amdv1", "vtdss", "riscv64", "x86_64", "armv8_4k", "armv8_16k", "armv8_64k"))
 SWITCH = """
 #include <linux/bitops.h>
 #include <linux/moduleparam.h>
