@@ -32,8 +32,8 @@ KDUMP := tools/testing/selftests/iommu/kdump
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
-LOCKED := setup tree pull status kernel kernel-mainline kernel-riscv kernel-mainline-riscv kernel-arm kernel-mainline-arm kernel-dump kernels-dump kernel-debian debian-config kernels-off demo \
-	  compare stock deb check corrupt soak dumps small debian-dump check-tools mutate fuzz bench \
+LOCKED := setup tree pull status kernel kernel-mainline kernel-riscv kernel-mainline-riscv kernel-arm kernel-mainline-arm kernel-arm-64k kernel-dump kernels-dump kernel-debian debian-config kernels-off demo \
+	  compare stock deb debug-boots allocations pages check corrupt soak dumps small debian-dump check-tools kunit-arm mutate mutate-all fuzz bench \
 	  series lint matrix bisect-check regress bases clean
 # The KUnit tests come with a script of their own.
 LOCKED += $(patsubst scripts/%.sh,%,$(wildcard scripts/kunit.sh))
@@ -113,6 +113,40 @@ soak: $(filter-out kernel-mainline%,$(rig_kernels)) ## N=200 crash cycles by cha
 	@$(RIG) soak --cycles $(or $(N),200) $(if $(SEED),--seed $(SEED)) $(if $(CYCLE),--cycle $(CYCLE)) \
 		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(IOMMU),--iommu $(IOMMU))
 
+kernel-arm-64k: tree-keep
+	@scripts/setup.sh base arm
+	@scripts/kernel.sh framework-arm-64k
+
+# What is different with other pages: how tables are read and written, and what fits into a page.
+pages: kernel-arm kernel-arm-64k ## Arm, pages of 4 and of 64 KiB: each crashes into the other, and 64 into 64
+	@status=0; \
+	for pair in arm-64k:arm arm:arm-64k arm-64k:arm-64k; do \
+		$(KDUMP)/kdump_rig.py demo --framework $(OUT)/build/framework-$${pair#*:} --out $(OUT) \
+			--first $(OUT)/build/framework-$${pair%:*} $(rig_options) \
+			--iommu smmuv3 --only $(or $(ONLY),hda$(comma)functions$(comma)driverless$(comma)groups$(comma)disk$(comma)release) || status=1; \
+	done; exit $$status
+
+# Kernels that look for their own defects: KASAN, UBSAN, lockdep and others. Nothing beside,
+# because no unmodified kernel is judged by what it says.
+.PHONY: kernel-debug kernel-debug-riscv kernel-debug-arm
+kernel-debug: tree-keep
+	@scripts/kernel.sh framework-debug
+
+kernel-debug-riscv: tree-keep
+	@scripts/setup.sh base riscv
+	@scripts/kernel.sh framework-debug-riscv
+
+kernel-debug-arm: tree-keep
+	@scripts/setup.sh base arm
+	@scripts/kernel.sh framework-debug-arm
+
+debug-boots: $(if $(filter riscv,$(iommus)),kernel-debug-riscv) $(if $(filter smmuv3,$(iommus)),kernel-debug-arm) \
+	     $(if $(filter-out riscv smmuv3,$(or $(iommus),vtd)),kernel-debug) ## crashes of kernels with KASAN, UBSAN, lockdep, ...: no complaint; IOMMU=, ONLY=
+	@$(RIG) debug-boots $(rig_options) $(if $(ONLY),--only $(ONLY))
+
+allocations: $(filter-out kernel-mainline%,$(rig_kernels)) ## each allocation of the framework fails once, in a crash of its own; IOMMU=
+	@$(RIG) allocations $(rig_options)
+
 deb: tree-keep ## a Debian package: a small crash kernel for any production kernel
 	@scripts/setup.sh base deb
 	@scripts/kernel.sh package
@@ -151,8 +185,16 @@ check-tools: setup ## test the repository's own tools (seconds)
 kunit: tree-keep ## run the KUnit tests
 	@scripts/kunit.sh
 
+kunit-arm: tree-keep ## those of the SMMUv3's driver, which is built on Arm only
+	@scripts/setup.sh base arm
+	@$(KDUMP)/fetch_qemu.sh $(OUT) arm >/dev/null
+	@KUNIT_ARCH=arm64 scripts/kunit.sh
+
 mutate: tree-keep ## break the code on purpose, one line at a time: MUTANTS=pattern
 	@scripts/mutate.sh
+
+mutate-all: tree-keep ## break every condition, bound and call; goes on where it was ended: MINUTES=
+	@scripts/mutate-all.py $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(N),--number $(N))
 
 fuzz: tree-keep ## corrupted tables in any number: N=number, SEED=n to repeat a run
 	@scripts/fuzz.sh

@@ -4,9 +4,10 @@
 # kernel.sh framework|mainline[-dump|-off]|package: configure and build one of the test
 # kernels, or the one that "make deb" puts into a package; framework-debian has Debian's
 # own configuration, with the modules that the rig loads and no others. Those for dumps have debug information, and the options of config.dump on top of those
-# in config. Those that end in -off are no crash kernels: CRASH_DUMP, which the framework
+# in config, and framework-debug, framework-debug-riscv, framework-debug-arm look for their own
+# defects, by config.debug. Those that end in -off are no crash kernels: CRASH_DUMP, which the framework
 # follows, is compiled out. Those that end in -riscv or -arm are for RISC-V and Arm, by a
-# cross compiler; RISC-V's unmodified one is made from what base-riscv.sh makes.
+# cross compiler (-arm-64k: with pages of 64 KiB); RISC-V's unmodified one is made from what base-riscv.sh makes.
 #
 #   JOBS=N   compilers at the same time (as many as there are processors)
 #
@@ -21,9 +22,10 @@ set -euo pipefail
 name=$1
 case $name in
 framework | framework-dump | framework-off | framework-debian | framework-riscv | framework-arm | package)	tree=linux ;;
+framework-debug | framework-debug-riscv | framework-debug-arm | framework-arm-64k)	tree=linux ;;
 mainline | mainline-dump | mainline-off | mainline-arm)	tree=base ;;
 mainline-riscv)	tree=base-riscv ;;
-*)	die "kernel.sh: framework or mainline, and -dump, -off, -riscv, -arm or nothing behind it, or package?" ;;
+*)	die "kernel.sh: framework or mainline, and -dump, -off, -debug, -riscv, -arm or nothing behind it, or package?" ;;
 esac
 
 self=$(realpath "$0")
@@ -47,8 +49,8 @@ case $name in
 	cross=riscv64-linux-gnu-
 	image=Image
 	;;
-*-arm)
-	folder=.build-arm
+*-arm | *-arm-64k)
+	folder=.build${name#"${name%%-arm*}"}
 	fragments+=("${fragments[0]}.arm64")
 	arch=arm64
 	cross=aarch64-linux-gnu-
@@ -63,6 +65,13 @@ package)
 	fragments=("$(realpath "$(dirname "$0")")/configs/package.config")
 	;;
 esac
+if [[ $name = *-64k ]]; then
+	fragments+=("${fragments[1]}-64k")
+fi
+if [[ $name = *-debug* ]]; then
+	folder=.build-debug${folder#.build}
+	fragments+=("${fragments[0]}.debug")
+fi
 build=$source/$folder
 jobs=${JOBS:-$(nproc)}
 

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # rig.sh SUBCOMMAND [OPTION...]: run the test rig on the two kernels that are built;
-# dumps and debian on those with debug information, and with --iommu riscv or smmuv3 on
-# those for RISC-V or Arm. --iommu IOMMU,IOMMU runs one after the other.
+# dumps and debian on those with debug information, debug-boots on those that look for their
+# own defects, and with --iommu riscv or smmuv3 on those for RISC-V or Arm. --iommu IOMMU,IOMMU runs one after the other.
 set -euo pipefail
 
 # shellcheck source=scripts/lib.sh
@@ -30,10 +30,13 @@ done
 status=0
 for iommu in "${iommus[@]}"; do
 	kind=
-	case $command in dumps | debian) kind=-dump ;; esac
+	case $command in
+	dumps | debian)	kind=-dump ;;
+	debug-boots)	kind=-debug ;;
+	esac
 	case $iommu in
-	riscv)	kind=-riscv ;;
-	smmuv3)	kind=-arm ;;
+	riscv)	kind+=-riscv ;;
+	smmuv3)	kind+=-arm ;;
 	esac
 	"$rig" "$command" --framework "$OUT/build/framework$kind" --mainline "$OUT/build/mainline$kind" \
 		--out "$OUT" ${iommu:+--iommu "$iommu"} ${words[@]+"${words[@]}"} || status=$?

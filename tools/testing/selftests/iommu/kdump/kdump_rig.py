@@ -24,7 +24,7 @@ import time
 sys.dont_write_bytecode = True          # the source tree stays clean
 
 from rig import (arch, build, corrupt, debian, dumps, machine, page,  # noqa: E402
-                 processes, report, run, scenarios, small, stock, trace, variants)
+                 processes, report, run, scenarios, small, starve, stock, trace, variants)
 
 KSFT_SKIP = 4
 # A run that has shown nothing, see machine.Lost, is repeated this often at most.
@@ -45,11 +45,15 @@ class Plan(collections.namedtuple("Plan", "scenario variant arm qemu words seed 
                                   "settings first", defaults=((), 0, None, (), ""))):
     @property
     def title(self):
-        return f"{self.scenario} on {run.label(self.arm, self.first)}, {self.variant}"
+        failing = dict(self.settings).get("failing")
+        return (f"{self.scenario} on {run.label(self.arm, self.first)}, {self.variant}"
+                + (f": {starve.words(failing)}" if failing else ""))
 
 
 def named(name, seed=0):
     """The scenario of this name, cases of corruption included."""
+    if name.startswith(starve.PREFIX):
+        return starve.named(name)
     return KNOWN[name]() if name in KNOWN else corrupt.named(name, seed)
 
 
@@ -103,15 +107,18 @@ class Session:
         return kernel
 
     def open_stock(self, words, arms):
-        """Names of a distribution's kernels, and why some cannot be had.
+        """Names of other kernels that crash, and why some cannot be had.
 
-        arms: of the kernels that they crash into.
+        words: the option --first. arms: of the kernels that they crash into.
         """
         missing = {}
-        if not self.arch.STOCK:
+        if "/" in words:
+            others = [stock.Build(place, self.out, self.arch) for place in words.split(",")]
+        elif self.arch.STOCK:
+            others = [stock.Kernel(version, self.out) for version in stock.versions(words)]
+        else:
             return [], {words: "the rig knows Debian's kernels for x86 only"}
-        for version in stock.versions(words):
-            kernel = stock.Kernel(version, self.out)
+        for kernel in others:
             why = kernel.fetch(self.say)
             if why:
                 missing[kernel.name] = why
@@ -285,6 +292,8 @@ class Session:
         options = self.options
         variant = plan.variant
         mode = variant.mode.replace(">", "-then-")
+        extras = self.extras.get(plan.arm, {}) | dict(plan.settings)
+        extras["checks_itself"] = kernel.checks_itself
         with temporary_folder(
                 self.out, keep=options.keep,
                 name=f"{plan.scenario}-{variant.iommu}-{mode}-"
@@ -293,11 +302,11 @@ class Session:
                        plan.scenario, plan.arm, plan.first, str(image),
                        str(initrd), variant.iommu, variant.mode,
                        plan.qemu, self.accel, str(folder),
-                       json.dumps(self.extras.get(plan.arm, {}) | dict(plan.settings)),
+                       json.dumps(extras),
                        str(plan.seed), *plan.words]
             scenario = named(plan.scenario)
-            limit = (scenario.timeout * variant.arch.SLOWER + scenario.judging
-                     + run.STOCK_SECONDS)
+            scenario.extras = extras
+            limit = run.time_limit(scenario, variant, plan.first) + scenario.judging
             status, output = processes.run(command, limit)
             outcome = folder / "outcome.json"
             if outcome.exists():
@@ -454,7 +463,9 @@ def plans_for(session, arms, chosen, runs_of, known=scenarios.ALL, first=""):
                                  + ", ".join(known))
     for variant in chosen:
         for name, scenario in known.items():
-            if only and name not in only or first and not scenario.stock:
+            if only and name not in only:
+                continue
+            if first and not (scenario.stock or session.stock[first].has_rig_modules):
                 continue
             fitting = [arm for arm in arms if scenario().applies(variant, arm)]
             if not fitting or not runs_of(scenario, variant):
@@ -629,6 +640,80 @@ def check(session):
         print(f"# {session.lost} runs lost by QEMU or a busy host, repeated")
     if session.outcomes:
         write_page(session, session.file_name("check"), list(scenarios.ARMS), skipped)
+    return checks.end()
+
+
+def debug_boots(session):
+    """Kernels that look for their own defects: every scenario, every mode, no complaint."""
+    checks = Checks()
+    kernel = session.need_kernel("framework")
+    if not kernel.checks_itself:
+        raise build.RigError(f"{kernel.build} has none of the options of "
+                             f"{build.HERE / 'config.debug'}")
+    session.choose_accel()
+    chosen = chosen_variants(session.options, "all")
+    plans, skipped = plans_for(session, ["framework", "block"], chosen, lambda s, v: int(
+        v.is_default or s.in_each_mode))
+    plans = [plan for plan in plans if plan.arm == "framework" or
+             KNOWN[plan.scenario].check_blocked and plan.variant.is_default]
+    session.say(f"{len(plans)} crashes, {session.options.jobs} at the same time")
+    for plan, outcome in zip(plans, session.execute(plans)):
+        result = outcome["result"]
+        checks.report(result["verdict"] == "pass", plan.title, result["reason"])
+    for what, why in skipped.items():
+        checks.skip(what, why)
+    check_corruption(session, checks, [v for v in chosen if not v.mixed])
+    return checks.end()
+
+
+# Scenarios whose allocations fail.
+STARVED = ("hda", "groups")
+
+
+def allocations(session):
+    """Each allocation of the framework fails once, in a crash: the dump is saved."""
+    options = session.options
+    checks = Checks()
+    kernel = session.need_kernel("framework")
+    session.choose_accel()
+    places = starve.sites(kernel)
+    session.say(f"{len(places)} places where the framework allocates")
+    reached, table = set(), [("scenario", "IOMMU", "allocations", "places", "made to fail",
+                              "dump saved", "harm")]
+    for variant in chosen_variants(options, None):
+        for name in options.only.split(",") if options.only else STARVED:
+            scenario = named(starve.PREFIX + name)
+            if not scenario.applies(variant, "framework"):
+                continue
+            qemu, why = session.qemu_for(scenario, variant)
+            if why:
+                checks.skip(f"{scenario.name}, {variant}", why)
+                continue
+            plan = Plan(scenario.name, variant, "framework", qemu,
+                        settings=(("sites", list(places.values())),))
+            (first,) = session.execute([plan])
+            checks.report(first["result"]["verdict"] == "pass",
+                          f"{plan.title}, all allocations counted", first["result"]["reason"])
+            if not first.get("findings"):
+                continue
+            hits = first["findings"]["hits"]
+            reached |= set(hits)
+            plans = [plan._replace(settings=(*plan.settings, ("failing", case)))
+                     for case in starve.cases(hits)]
+            session.say(f"{name}, {variant}: {sum(hits.values())} allocations at "
+                        f"{len(hits)} places, {len(plans)} crashes")
+            good = saved = 0
+            for tried, outcome in zip(plans, session.execute(plans)):
+                result = outcome["result"]
+                good += result["verdict"] == "pass"
+                saved += bool(result["vmcore"])
+                checks.report(result["verdict"] == "pass", tried.title, result["reason"])
+            table.append((name, str(variant), str(sum(hits.values())), str(len(hits)),
+                          str(len(plans)), str(saved), str(len(plans) - good)))
+    text = report.plain_table(table, left=2)
+    text += "\nnot reached: " + (", ".join(sorted(set(places) - reached)) or "none")
+    print(text)
+    write_whole(session.out / f"{session.file_name('allocations')}.txt", text + "\n")
     return checks.end()
 
 
@@ -1172,7 +1257,7 @@ def run_scenario(session):
         return KSFT_SKIP
     session.need_kernel("mainline" if options.arm == "mainline" else "framework")
     if options.first:
-        if not scenario.stock:
+        if not scenario.stock and "/" not in options.first:
             raise build.RigError(f"{scenario.name} needs a module of the rig's in the "
                                  f"kernel that crashes: there is none for {options.first}")
         names, missing = session.open_stock(options.first, [options.arm])
@@ -1270,7 +1355,8 @@ def arguments():
             "--first", metavar="KERNEL[,KERNEL...]",
             help=f"the kernel that crashes is one of Debian's, {stock.PREFIX}"
                  f"{stock.CHECKED} for example, fetched into DIR, or all of them: "
-                 "scenarios that need a module of the rig's there are left out")
+                 "scenarios that need a module of the rig's there are left out. With a "
+                 "slash in it: the folder of another build, of which none are left out")
 
     check_command = add("check", check,
                         "pass or fail, with controls on the unmodified kernel")
@@ -1281,6 +1367,10 @@ def arguments():
             add("compare", compare, "all scenarios in all modes, beside the unmodified "
                 "kernel"),
             check_command,
+            add("debug-boots", debug_boots, "every scenario and mode on a kernel with the "
+                "options of config.debug"),
+            add("allocations", allocations, "each allocation of the framework fails once, "
+                "in a crash of its own: what becomes of the dump"),
             add("dumps", save_dumps, "kexec, makedumpfile and crash, to a disk and "
                 "through the network; wants kernels with the options of config.dump"),
             add("debian", installed_debian, "an installed Debian with kdump-tools "

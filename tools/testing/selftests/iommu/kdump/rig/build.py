@@ -3,6 +3,7 @@
 
 import contextlib
 import fcntl
+import functools
 import gzip
 import hashlib
 import os
@@ -17,6 +18,8 @@ from . import processes
 HERE = pathlib.Path(__file__).resolve().parent.parent
 HELPERS = ("crash_load", "frame_check", "pcm_stream", "vfio_owner", "vmcore_check",
            "watch_groups")
+# Modules of a distribution's configuration that the rig's own has built in.
+BUILT_IN = ("ahci", "sd_mod")
 BUSYBOX_HINT = "install the package busybox-static, or set BUSYBOX="
 
 
@@ -61,6 +64,13 @@ class Kernel:
         self.initrd = None
         self.crash_initrd = None    # the part of it that a crash kernel gets
         self.helpers = ()
+
+    @functools.cached_property
+    def checks_itself(self):
+        """Whether it looks for its own defects, as those with config.debug do."""
+        config = self.build / ".config"
+        options = config.read_text(encoding="utf-8") if config.exists() else ""
+        return bool(re.search(r"^CONFIG_(KASAN|KCSAN|PROVE_LOCKING)=y$", options, re.M))
 
     @property
     def vmlinux(self):
@@ -162,6 +172,8 @@ class Kernel:
                     shutil.copyfile(self.build / name, library / name)
             must(["/sbin/depmod", "-b", str(root), self.release],
                   "depmod fails; install the package kmod")
+            load_at_start(root, [name for name in BUILT_IN
+                                 if (library / f"{name}.ko").exists()])
             if tools:
                 _add_tools(root, tools / "root")
             crash = archive(root)
@@ -218,6 +230,11 @@ def add_guest(root, kernel):
     (root / "init").chmod(0o755)
     shutil.copy(HERE / "guest/lib.sh", root)
     shutil.copytree(HERE / "guest/scenarios", root / "scenarios")
+
+
+def load_at_start(root, modules):
+    """What init loads before the scenario's script."""
+    (root / "modules").write_text("".join(f"{name}\n" for name in modules))
 
 
 def archive(root):

@@ -28,7 +28,7 @@ FAULT_LINE = re.compile(
     r"arm-smmu-v3 \S+ event\b|Event logged|IO_PAGE_FAULT|Fault \d+ devid: |(fault|event)\w*: \d+ callbacks suppressed")
 
 # What no kernel says when all is well.
-COMPLAINT = re.compile(r"WARNING: |BUG: |Oops: |general protection fault|Kernel panic - ")
+COMPLAINT = re.compile(r"WARNING: |BUG: |UBSAN: |Oops: |general protection fault|Kernel panic - ")
 
 # The last that a kernel says: all drivers have been told to end.
 DOWN = re.compile(r"reboot: (Restarting system|Power down)")
@@ -37,6 +37,11 @@ DOWN = re.compile(r"reboot: (Restarting system|Power down)")
 # must leave room for the crash kernel.
 STOCK_SECONDS = 60
 STOCK_MIB = 1024
+
+# Kernels that look for their own defects, see Kernel.checks_itself: so many times as slow,
+# and as large.
+CHECKING_SLOWER = 8
+CHECKING_LARGER = 2
 
 # What kdump_state.c must have run, by role.
 MIN_SELF_TESTS = {"first": 1, "crash": 9}
@@ -391,10 +396,16 @@ class Run:
                    if re.search(pattern, line))
 
     def complaint(self):
-        """The first line in which the crash kernel says that something is wrong in it."""
+        """The first line in which a kernel with the framework says that something is wrong.
+
+        That is the crash kernel, and the one before it until its panic, if that is ours.
+        """
         # by place: lines that come together have one time
-        return next((line.strip() for _when, line in self.machine.console[self.boot_line:]
-                     if COMPLAINT.search(line)), None)
+        lines = self.machine.console[self.boot_line:]
+        if not self.first:
+            lines = [(when, line) for when, line in self.machine.console
+                     if when < self.panic] + lines
+        return next((line.strip() for _when, line in lines if COMPLAINT.search(line)), None)
 
     def group_of_device(self, name):
         for group, (_state, devices) in self.groups.items():
@@ -624,7 +635,7 @@ class Run:
                                f"the {role} kernel")
         complaint = self.framework and self.complaint()
         if complaint:
-            reasons.append(f"the crash kernel complains: {complaint[:120]}")
+            reasons.append(f"the kernel complains: {complaint[:120]}")
         if not self.any_group:
             reasons.append("the crash kernel has no IOMMU groups")
         elif self.inherits:
@@ -704,6 +715,25 @@ def without(ranges, hole):
             if low < high]
 
 
+def time_limit(scenario, variant, first):
+    """Seconds until a machine must have come to its end."""
+    seconds = scenario.timeout * variant.arch.SLOWER
+    if scenario.extras.get("checks_itself"):
+        seconds *= CHECKING_SLOWER
+    return seconds + (STOCK_SECONDS if first else 0)
+
+
+def sizes(scenario, variant, first):
+    """(MiB of the machine, its reservation for the crash kernel)."""
+    memory, reservation = scenario.memory_mib, scenario.crashkernel
+    if scenario.extras.get("checks_itself"):
+        reservation = re.sub(r"^\d+", lambda match: str(int(match[0]) * CHECKING_LARGER),
+                             reservation)
+        if memory * CHECKING_LARGER <= machine.LOW_MIB:
+            memory *= CHECKING_LARGER
+    return max(memory, variant.arch.LEAST_MIB, STOCK_MIB if first else 0), reservation
+
+
 def _failure(run, qemu_version, seconds, reason):
     """The result object of a run that did not get to its end."""
     result = dict.fromkeys(KEYS)
@@ -731,16 +761,16 @@ def run_once(scenario, kernel_name, image, initrd, variant, qemu, accel, folder,
     crash_options = [*variant.arch.CRASH_WORDS, *variant.crash_words, *scenario.crash_options]
     if kernel_name == "block":
         crash_options.append("iommu.kdump=block")
+    memory_mib, reservation = sizes(scenario, variant, first)
     cmdline = " ".join([
         f"console={variant.arch.CONSOLE} printk.devkmsg=on panic=-1",
-        f"crashkernel={scenario.crashkernel}", *scenario.first_options,
+        f"crashkernel={reservation}", *scenario.first_options,
         *variant.arch.FIRST_WORDS, *variant.first_words, "rig.role=first",
         f"rig.scenario={scenario.script or scenario.name}", *words,
         f"rig.token={run.token}", "rig.crash=" + ";".join(crash_options)])
     outcome = {}
     try:
-        run.machine = machine.Machine(folder, qemu, accel, variant, max(
-            scenario.memory_mib, variant.arch.LEAST_MIB, STOCK_MIB if first else 0))
+        run.machine = machine.Machine(folder, qemu, accel, variant, memory_mib)
         for name in scenario.wires:
             run.wires[name] = Wire(run.token)
         run.machine.fds = [wire.qemus.fileno() for wire in run.wires.values()]
@@ -749,9 +779,7 @@ def run_once(scenario, kernel_name, image, initrd, variant, qemu, accel, folder,
             iommu_devices + scenario.qemu_devices(run.wires, folder),
             [*trace.events(variant.iommu), *scenario.more_events],
             scenario.reboots, scenario.cpu)
-        run.machine.run(command, run.on_line,
-                        scenario.timeout * variant.arch.SLOWER
-                        + (STOCK_SECONDS if first else 0))
+        run.machine.run(command, run.on_line, time_limit(scenario, variant, first))
         run.on_end()
         missing = [name for name in ("panic", "dead", "boot", "userspace", "end")
                    if name not in run.times]

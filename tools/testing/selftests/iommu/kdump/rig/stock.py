@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Kernels of Debian, as they are, in the place of the one that crashes.
+"""Other kernels in the place of the one that crashes: Debian's, or another build.
 
-The framework has to be in the crash kernel only. These have none of it.
+The framework has to be in the crash kernel only. Debian's, as they are, have none of it.
+Another build is for what two builds can differ in, as the size of a page.
 """
 
 import fcntl
@@ -17,10 +18,8 @@ VERSIONS = ("6.1", "6.12", "7.2", "7.3")
 CHECKED = "6.12"                # the one that check takes
 PREFIX = "stock-"
 
-# What the scenarios load, with all that it needs, and what the rig's own kernels have
-# built in: it is loaded at the start.
+# What the scenarios load, with all that it needs.
 MODULES = ("snd-hda-codec-generic", "snd-hda-intel", "e1000", "e1000e")
-BUILT_IN_ELSEWHERE = ("ahci", "sd_mod")
 
 
 def versions(words):
@@ -36,8 +35,34 @@ def versions(words):
     return found
 
 
+class Build:
+    """Another build of a kernel of the rig's."""
+
+    has_rig_modules = True
+
+    def __init__(self, place, out, architecture):
+        # a link tells more than what it leads to
+        self.name = pathlib.Path(place).name
+        self.kernel = build.Kernel(self.name, place, out, architecture)
+        self.image = self.kernel.image
+        self.initrds = {}           # by the name of the crash kernel
+
+    def fetch(self, say):
+        """It is there, and what it boots is made here."""
+        self.kernel.prepare(say)
+        self.image = self.kernel.image
+
+    def prepare(self, crash_kernel):
+        """Make the initramfs with which it crashes into another kernel of the rig."""
+        path = self.kernel.work / f"initrd-{crash_kernel.work.name}"
+        crash_kernel.write_initrd(path, self.kernel.crash_initrd.read_bytes())
+        self.initrds[crash_kernel.name] = path
+
+
 class Kernel:
-    """One of them, and what the rig makes of it."""
+    """One of Debian's, and what the rig makes of it."""
+
+    has_rig_modules = False
 
     def __init__(self, version, out):
         self.name = PREFIX + version
@@ -77,7 +102,7 @@ class Kernel:
         needs = dict(line.split(":", 1) for line in
                      (source / "modules.dep").read_text().splitlines())
         places = {_name(place): place for place in needs}
-        for wanted in MODULES + BUILT_IN_ELSEWHERE:
+        for wanted in MODULES + build.BUILT_IN:
             place = places.get(wanted.replace("-", "_"))
             if not place:
                 continue            # built in
@@ -87,7 +112,7 @@ class Kernel:
             shutil.copyfile(source / name, target / name)
         build.must(["/sbin/depmod", "-b", str(root), release],
                    "depmod fails; install the package kmod")
-        (root / "modules").write_text("\n".join(BUILT_IN_ELSEWHERE) + "\n")
+        build.load_at_start(root, build.BUILT_IN)
 
 
 def _name(place):
