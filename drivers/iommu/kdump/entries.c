@@ -10,7 +10,6 @@
 
 #define pr_fmt(fmt) "iommu: kdump: " fmt
 
-#include <kunit/static_stub.h>
 #include <linux/device.h>
 #include <linux/export.h>
 #include <linux/iommu.h>
@@ -129,10 +128,8 @@ EXPORT_SYMBOL_GPL(iommu_kdump_entries_destroy);
 /* With the lock of the array held. NULL if there is no memory. */
 static struct entry *get_entry(struct iommu_kdump_entries *entries, u32 id)
 {
-	struct entry *entry;
+	struct entry *entry = xa_load(&entries->xa, id);
 
-	KUNIT_STATIC_STUB_REDIRECT(get_entry, entries, id);
-	entry = xa_load(&entries->xa, id);
 	if (entry)
 		return entry;
 	entry = kzalloc_obj(*entry, GFP_ATOMIC | __GFP_NOWARN);

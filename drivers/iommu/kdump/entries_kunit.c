@@ -308,31 +308,6 @@ static void test_fault(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, iommu_kdump_entry_is_old(entries, 5));
 }
 
-static struct entry *no_entry(struct iommu_kdump_entries *entries, u32 id)
-{
-	return NULL;
-}
-
-/* A storm must not go on because there is no memory to count it */
-static void test_fault_without_memory(struct kunit *test)
-{
-	struct iommu_kdump_entries *entries = new_entries(test, NULL);
-
-	kunit_activate_static_stub(test, iommu_kdump_active, active);
-	kunit_activate_static_stub(test, get_entry, no_entry);
-	KUNIT_EXPECT_EQ(test, logged(entries, 5, 1), 0);
-	KUNIT_EXPECT_EQ(test, silenced.nr, 1);
-	KUNIT_EXPECT_EQ(test, silenced.id, 5);
-	KUNIT_EXPECT_EQ(test, logged(entries, 0, 1), 0);
-	KUNIT_EXPECT_EQ(test, silenced.nr, 2);
-	KUNIT_EXPECT_EQ(test, silenced.id, 0);
-
-	/* Nobody is silenced who has done nothing */
-	kunit_deactivate_static_stub(test, get_entry);
-	KUNIT_EXPECT_EQ(test, logged(entries, 6, 1), 1);
-	KUNIT_EXPECT_EQ(test, silenced.nr, 2);
-}
-
 /* When the old entry is gone, what faults is the crash kernel's own */
 static void test_fault_after_old(struct kunit *test)
 {
@@ -426,7 +401,6 @@ static struct kunit_case entries_cases[] = {
 	KUNIT_CASE(test_keep),
 	KUNIT_CASE(test_keep_ids),
 	KUNIT_CASE(test_fault),
-	KUNIT_CASE(test_fault_without_memory),
 	KUNIT_CASE(test_fault_after_old),
 	KUNIT_CASE(test_fault_replaced),
 	KUNIT_CASE(test_fault_no_crash),

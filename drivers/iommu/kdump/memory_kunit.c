@@ -18,6 +18,7 @@
 #include <trace/events/kmem.h>
 
 #include <kunit/iommu.h>
+#include <kunit/static_stub.h>
 #include <kunit/test.h>
 
 #include "../iommu-priv.h"
@@ -546,6 +547,64 @@ static void test_entries_without_memory(struct kunit *test)
 	KUNIT_EXPECT_GE(test, failed, 1);
 	ida_destroy(&ida);
 }
+
+static struct {
+	unsigned int nr;
+	u32 id;
+} silenced;
+
+static void silence_one(struct iommu_kdump_entries *entries, u32 id)
+{
+	silenced.nr++;
+	silenced.id = id;
+}
+
+static bool active(void)
+{
+	return true;
+}
+
+/* Is a fault to be logged, if there is no memory to count it? */
+static bool fault_uncounted(struct iommu_kdump_entries *entries, u32 id)
+{
+	bool enough;
+
+	inject.seen = 0;
+	inject.nth = 1;
+	inject_on(0);
+	enough = iommu_kdump_fault(entries, id);
+	inject_off();
+	flush_work(&entries->silence_work);
+	return !enough;
+}
+
+/* A storm must not go on because nobody could count it */
+static void test_faults_without_memory(struct kunit *test)
+{
+	static const struct iommu_kdump_entry_ops ops = {
+		.silence = silence_one,
+	};
+	struct iommu_kdump_entries *entries =
+		kunit_kzalloc(test, sizeof(*entries), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, entries);
+	kunit_activate_static_stub(test, iommu_kdump_active, active);
+	silenced.nr = 0;
+	iommu_kdump_entries_init(entries, &ops, NULL, "made-up");
+	inject_begin(test);
+	KUNIT_EXPECT_FALSE(test, fault_uncounted(entries, 5));
+	KUNIT_EXPECT_EQ(test, silenced.nr, 1);
+	KUNIT_EXPECT_EQ(test, silenced.id, 5);
+	KUNIT_EXPECT_FALSE(test, fault_uncounted(entries, 0));
+	KUNIT_EXPECT_EQ(test, silenced.nr, 2);
+	KUNIT_EXPECT_EQ(test, silenced.id, 0);
+
+	/* With memory nobody is silenced by a single one */
+	KUNIT_EXPECT_FALSE(test, iommu_kdump_fault(entries, 6));
+	flush_work(&entries->silence_work);
+	KUNIT_EXPECT_EQ(test, silenced.nr, 2);
+	iommu_kdump_entries_destroy(entries);
+}
 #else
 static void test_allocation_failures(struct kunit *test)
 {
@@ -553,6 +612,11 @@ static void test_allocation_failures(struct kunit *test)
 }
 
 static void test_entries_without_memory(struct kunit *test)
+{
+	kunit_skip(test, "needs FUNCTION_ERROR_INJECTION, FAILSLAB and FAIL_PAGE_ALLOC");
+}
+
+static void test_faults_without_memory(struct kunit *test)
 {
 	kunit_skip(test, "needs FUNCTION_ERROR_INJECTION, FAILSLAB and FAIL_PAGE_ALLOC");
 }
@@ -564,6 +628,7 @@ static struct kunit_case memory_cases[] = {
 	KUNIT_CASE_PARAM(test_out_of_memory, crash_machines),
 	KUNIT_CASE_PARAM(test_allocation_failures, crash_machines),
 	KUNIT_CASE(test_entries_without_memory),
+	KUNIT_CASE(test_faults_without_memory),
 	{}
 };
 
