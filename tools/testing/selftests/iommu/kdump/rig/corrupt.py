@@ -439,7 +439,7 @@ class Corrupt(scenarios.Streams):
         for record in run.records:
             if not isinstance(record, trace.Attach):
                 continue
-            if record.device == device and record.time > run.times["forged"]:
+            if record.device in (device, None) and record.time > run.times["forged"]:
                 yield record.time, (before is not None and
                                     before.device == device - 1 and
                                     record.time - before.time < 0.001)

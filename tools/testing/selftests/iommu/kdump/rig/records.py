@@ -23,6 +23,7 @@ Untranslated = collections.namedtuple("Untranslated", "time device iova")
 Switch = collections.namedtuple("Switch", "time on")
 # layout: what else tells how to read it: scalable mode of VT-d, STRTAB_BASE_CFG of SMMUv3
 Root = collections.namedtuple("Root", "time address layout")
+# device: None for all of them at once
 Attach = collections.namedtuple("Attach", "time device")
 Reset = collections.namedtuple("Reset", "time model")
 # the IOMMU forgets what it has cached for a domain ID, or all (None)
