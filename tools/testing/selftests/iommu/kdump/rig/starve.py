@@ -238,7 +238,6 @@ class Starved:
 
     blocks = True               # it may: the dump comes first
     start_afresh = ()
-    check_control = False
 
     def qemu_devices(self, wires, folder):
         self.debugger = Debugger(str(folder / "debugger"), self.variant.arch)
@@ -254,8 +253,7 @@ class Starved:
     def judge(self, run):
         """What the base wants of groups does not count: one that lacks memory is blocked."""
         self.debugger.close()
-        self.findings = {"hits": dict(self.watcher.hits), "failed": self.watcher.failed,
-                         "states": sorted(state for state, _ in run.groups.values())}
+        self.findings = {"hits": dict(self.watcher.hits)}
         if self.watcher.problem:
             return [f"QEMU's debugger: {self.watcher.problem}"]
         if self.extras.get("failing") and not self.watcher.failed:
