@@ -24,6 +24,7 @@ rig_kernels = $(if $(filter riscv,$(iommus)),kernel-riscv kernel-mainline-riscv)
 # For the rig: how often, everything, one IOMMU, the kernels that crash.
 rig_options = $(if $(RUNS),--runs $(RUNS)) $(if $(ALL),--all) $(if $(IOMMU),--iommu $(IOMMU)) \
 	      $(if $(FIRST),--first $(FIRST))
+minutes = $(if $(MINUTES),--minutes $(MINUTES))
 export PYTHONDONTWRITEBYTECODE := 1
 
 RIG := scripts/rig.sh
@@ -33,7 +34,7 @@ KDUMP := tools/testing/selftests/iommu/kdump
 .NOTPARALLEL:
 
 LOCKED := setup tree pull status kernel kernel-mainline kernel-riscv kernel-mainline-riscv kernel-arm kernel-mainline-arm kernel-arm-64k kernel-dump kernels-dump kernel-debian debian-config kernels-off demo \
-	  compare stock deb debug-boots allocations pages check corrupt soak dumps small debian-dump check-tools kunit-arm mutate mutate-all fuzz bench \
+	  compare stock deb debug-boots allocations pages check corrupt soak dumps small debian-dump check-tools kunit-arm kunit-um mutate mutate-all fuzz coverage bench \
 	  series lint matrix bisect-check regress bases clean
 # The KUnit tests come with a script of their own.
 LOCKED += $(patsubst scripts/%.sh,%,$(wildcard scripts/kunit.sh))
@@ -98,10 +99,10 @@ kernel-mainline-arm: tree-keep
 	@scripts/kernel.sh mainline-arm
 
 demo: $(rig_kernels) ## crash with DMA in flight, with and without: a table, a picture; RUNS=, ALL=1, IOMMU=riscv,smmuv3
-	@$(RIG) demo $(rig_options)
+	@$(RIG) demo $(rig_options) $(minutes)
 
-compare: $(rig_kernels) ## all scenarios in all modes, side by side; RUNS=, IOMMU=vtd,riscv, FIRST=
-	@$(RIG) compare $(filter-out --all,$(rig_options))
+compare: $(rig_kernels) ## all scenarios in all modes, side by side; RUNS=, IOMMU=vtd,riscv, FIRST=; goes on where it was ended (MINUTES=)
+	@$(RIG) compare $(filter-out --all,$(rig_options)) $(minutes)
 
 stock: kernel ## crash Debian's own kernels, unmodified, into ours: a table; FIRST=stock-6.12
 	@$(RIG) demo --mode all $(if $(FIRST),,--first all) $(rig_options)
@@ -190,21 +191,32 @@ kunit-arm: tree-keep ## those of the SMMUv3's driver, which is built on Arm only
 	@$(KDUMP)/fetch_qemu.sh $(OUT) arm >/dev/null
 	@KUNIT_ARCH=arm64 scripts/kunit.sh
 
+kunit-um: tree-keep ## those that need no driver, on User Mode Linux: half a minute with FILTER="*_kdump*"
+	@KUNIT_ARCH=um scripts/kunit.sh
+
 mutate: tree-keep ## break the code on purpose, one line at a time: MUTANTS=pattern
 	@scripts/mutate.sh
 
 mutate-all: tree-keep ## break every condition, bound and call; goes on where it was ended: MINUTES=
 	@scripts/mutate-all.py $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(N),--number $(N))
 
-fuzz: tree-keep ## corrupted tables in any number: N=number, SEED=n to repeat a run
-	@scripts/fuzz.sh
+coverage: tree-keep ## which branches of the core and the walkers the tests take: out/coverage.txt
+	@scripts/coverage.py $(if $(N),--number $(N))
+
+fuzz: tree-keep ## corrupted tables: N=100000000; goes on where it was ended (MINUTES=), SEED=n to repeat
+	@scripts/fuzz.py $(if $(N),--number $(N)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(EMULATED),--emulated $(EMULATED))
 
 .PHONY: kernels-off
 kernels-off: tree-keep
 	@scripts/kernel.sh framework-off
 	@scripts/kernel.sh mainline-off
 
-bench: kernel kernel-mainline kernels-off $(if $(findstring riscv,$(PARTS)),kernel-riscv kernel-mainline-riscv) ## what it costs: a table, out/bench.json, a picture; PARTS=, PAIRS=
+# Only what is asked for: the parts kunit and riscv have kernels of their own.
+bench_kernels := $(if $(if $(PARTS),$(filter-out kunit riscv,$(subst $(comma), ,$(PARTS))),all),kernel kernel-mainline kernels-off)
+bench_kernels += $(if $(filter riscv,$(subst $(comma), ,$(PARTS))),kernel-riscv kernel-mainline-riscv)
+
+bench: tree-keep $(bench_kernels) ## what it costs: a table, out/bench.json, a picture; PARTS=, PAIRS=
 	@scripts/bench.sh
 
 check: setup ## run every test there is
@@ -213,8 +225,10 @@ check: setup ## run every test there is
 series: tree-keep ## write out/series, the patches to mail: git am applies them
 	@scripts/series.py
 
-lint: kernel kernel-mainline ## checkpatch, sparse, W=1, coccicheck, kernel-doc, htmldocs, ...
+lint: tree-keep ## checkpatch, sparse, W=1, coccicheck, kernel-doc, htmldocs, ...
 	@scripts/setup.sh base lint
+	@CONFIGURE_ONLY=1 scripts/kernel.sh framework
+	@CONFIGURE_ONLY=1 scripts/kernel.sh mainline
 	@scripts/lint.sh
 
 matrix: tree-keep ## build every configuration of scripts/matrix with W=1 (ROWS="glob ...")
@@ -233,7 +247,7 @@ bases: tree-keep ## try "make apply" on every kernel source that Debian offers
 
 clean: ## remove what was built; the trees and out/cache stay
 	@rm -rf $(OUT)/build $(OUT)/linux/.build* $(OUT)/base/.build* $(OUT)/linux/.lint $(OUT)/base/.lint \
-		$(OUT)/base-riscv $(OUT)/state/base-riscv.id $(OUT)/bisect $(OUT)/regress $(OUT)/bases $(OUT)/mutate
+		$(OUT)/base-riscv $(OUT)/state/base-riscv.id $(OUT)/bisect $(OUT)/regress $(OUT)/bases $(OUT)/mutate $(OUT)/mutate-all $(OUT)/fuzz
 
 endif
 

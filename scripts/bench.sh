@@ -38,7 +38,9 @@ kunit_kernel()
 	echo "KUnit kernel: built in $(elapsed "$start"): out/build/bench-kunit"
 }
 
-kunit_kernel
+case ,${PARTS:-kunit}, in
+*,kunit,*) kunit_kernel ;;
+esac
 
 # Address windows where large machines have them need a newer QEMU than Debian's.
 case ,${PARTS:-identity}, in

@@ -8,15 +8,19 @@
 set -uo pipefail
 
 cd "$(dirname "$0")/.." || exit 1
+# shellcheck source=scripts/lib.sh
+. scripts/lib.sh
 
 passed=0
 failed=0
 skipped=0
+failures=
+times=
 
 # part NAME COMMAND...: a part that fails must not keep the others from running
 part()
 {
-	local name=$1 log status p f s
+	local name=$1 log status p f s start=$SECONDS
 
 	shift
 	log=$OUT/tmp/check.$name
@@ -31,15 +35,20 @@ part()
 		END { if (own) { p = op; f = of; s = os }; print p + 0, f + 0, s + 0 }' "$log")
 	# 4 is kselftest's word for all skipped
 	if ((status != 0 && f == 0 && !(status == 4 && s > 0))); then
-		echo "not ok $name: ended with status $status"
+		echo "not ok $name: ended with status $status" | tee -a "$log"
 		f=1
 	elif ((p + f + s == 0)); then
-		echo "not ok $name: ran no test"
+		echo "not ok $name: ran no test" | tee -a "$log"
 		f=1
 	fi
+	failures+=$(grep -E '^(not ok |\[[A-Z]+\] )' "$log" | sort -u | sed "s/^/$name: /" && echo .)
+	failures=${failures%.}
 	passed=$((passed + p))
 	failed=$((failed + f))
 	skipped=$((skipped + s))
+	times+=$(printf '%-10s %4d passed %4d failed %4d skipped  %s' "$name" "$p" "$f" "$s" \
+		"$(elapsed "$start")" && echo .)
+	times=${times%.}
 }
 
 skip()
@@ -105,10 +114,15 @@ if [ -e tools/testing/selftests/iommu/kdump/kdump_rig.py ]; then
 else
 	skip rig "the test rig is not there"
 fi
-# The suites that come with generic_pt take longer than all of ours: make kunit
-# runs those as well.
-part kunit make --no-print-directory kunit \
+# The core and the walkers at the speed of the machine; then what needs a driver, or
+# memory of which the machine knows where it is. make kunit runs all of that in an
+# emulated machine, and the suites that come with generic_pt, which take longest.
+part kunit-um make --no-print-directory kunit-um \
 	FILTER='*_kdump_* *_kdump *_foreign_test kunit_iommu'
+part kunit make --no-print-directory kunit FILTER='*_kdump iommu_kdump_memory'
 
+# What took how long, and what failed, once more: the last lines are all that some see of
+# a long log.
+printf '%s' "$times$failures"
 echo "$passed passed, $failed failed, $skipped skipped"
 ((failed == 0))

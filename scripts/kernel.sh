@@ -1,15 +1,26 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# kernel.sh framework|mainline[-dump|-off]|package: configure and build one of the test
-# kernels, or the one that "make deb" puts into a package; framework-debian has Debian's
-# own configuration, with the modules that the rig loads and no others. Those for dumps have debug information, and the options of config.dump on top of those
-# in config, and framework-debug, framework-debug-riscv, framework-debug-arm look for their own
-# defects, by config.debug. Those that end in -off are no crash kernels: CRASH_DUMP, which the framework
-# follows, is compiled out. Those that end in -riscv or -arm are for RISC-V and Arm, by a
-# cross compiler (-arm-64k: with pages of 64 KiB); RISC-V's unmodified one is made from what base-riscv.sh makes.
+# kernel.sh NAME: configure and build one of the test kernels, out/build/NAME:
+#
+#   framework, mainline     with the series, and the unmodified one
+#   ...-dump                with debug information and the options of config.dump
+#   ...-off                 no crash kernels: CRASH_DUMP, which the framework follows, is
+#                           compiled out
+#   framework-debug         looks for its own defects, by config.debug
+#   framework-debian        Debian's own configuration, with those modules that the rig loads
+#   package                 what "make deb" puts into a package
+#
+# The first two and -debug are for RISC-V with -riscv behind the name and for Arm
+# with -arm, by a cross compiler; framework-arm-64k has pages of 64 KiB. RISC-V's unmodified
+# one is made from the tree of base-riscv.sh.
+#
+# A kernel that differs from another one that is built by little more than what the series
+# changes begins with a copy of its objects.
 #
 #   JOBS=N   compilers at the same time (as many as there are processors)
+#   CONFIGURE_ONLY=1   the configuration is all that is wanted
+#   CURRENT_ONLY=1     build nothing: ends with 1 if that would be necessary
 #
 # The objects go to .build inside of the source tree: Kbuild then names every
 # file relative to it, and the compiler cache is shared by both trees and by
@@ -19,59 +30,64 @@ set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-name=$1
+name=${1:-}
 case $name in
-framework | framework-dump | framework-off | framework-debian | framework-riscv | framework-arm | package)	tree=linux ;;
-framework-debug | framework-debug-riscv | framework-debug-arm | framework-arm-64k)	tree=linux ;;
-mainline | mainline-dump | mainline-off | mainline-arm)	tree=base ;;
-mainline-riscv)	tree=base-riscv ;;
-*)	die "kernel.sh: framework or mainline, and -dump, -off, -debug, -riscv, -arm or nothing behind it, or package?" ;;
+framework | framework-dump | framework-off | framework-debian | framework-riscv | framework-arm) ;;
+framework-debug | framework-debug-riscv | framework-debug-arm | framework-arm-64k) ;;
+mainline | mainline-dump | mainline-off | mainline-riscv | mainline-arm | package) ;;
+*)	die "kernel.sh: no such kernel: ${name:-what kernel?} (its first lines have a list)" ;;
 esac
 
 self=$(realpath "$0")
-source=$OUT/$tree
-log=$OUT/build/$name.log
+configs=$(dirname "$self")/configs
 fragments=("$OUT/linux/tools/testing/selftests/iommu/kdump/config")
-folder=.build
-arch=x86_64
-cross=
-image=bzImage
 case $name in
-*-dump)
-	folder=.build-dump
-	fragments+=("${fragments[0]}.dump")
-	;;
-*-off)	folder=.build-off ;;
 *-riscv)
-	folder=.build-riscv
-	fragments+=("${fragments[0]}.riscv64")
+	where=-riscv
 	arch=riscv
 	cross=riscv64-linux-gnu-
 	image=Image
+	fragments+=("${fragments[0]}.riscv64")
 	;;
 *-arm | *-arm-64k)
-	folder=.build${name#"${name%%-arm*}"}
-	fragments+=("${fragments[0]}.arm64")
+	where=-arm${name#*-arm}
 	arch=arm64
 	cross=aarch64-linux-gnu-
 	image=Image
+	fragments+=("${fragments[0]}.arm64")
+	[[ $name != *-64k ]] || fragments+=("${fragments[0]}.arm64-64k")
 	;;
-*-debian)
-	folder=.build-debian
-	fragments=("$(realpath "$(dirname "$0")")/configs/debian.config")
-	;;
-package)
-	folder=.build-package
-	fragments=("$(realpath "$(dirname "$0")")/configs/package.config")
+*)
+	where=
+	arch=x86_64
+	cross=
+	image=bzImage
 	;;
 esac
-if [[ $name = *-64k ]]; then
-	fragments+=("${fragments[1]}-64k")
-fi
-if [[ $name = *-debug* ]]; then
-	folder=.build-debug${folder#.build}
-	fragments+=("${fragments[0]}.debug")
-fi
+# What is between: -dump, -off, ..., or nothing
+kind=${name%"$where"}
+kind=${kind#framework}
+kind=${kind#mainline}
+case $kind in
+-dump | -debug)	fragments+=("${fragments[0]}.${kind#-}") ;;
+-debian)	fragments=("$configs/debian.config") ;;
+package)
+	kind=-package
+	fragments=("$configs/package.config")
+	;;
+esac
+tree=linux
+[[ $name != mainline* ]] || tree=base
+[ "$name" != mainline-riscv ] || tree=base-riscv
+source=$OUT/$tree
+folder=.build$kind$where
+log=$OUT/build/$name.log
+# The one whose objects this one may begin with
+like=
+case $name in
+mainline*)	like=framework$kind$where ;;
+framework-off)	like=framework$where ;;
+esac
 build=$source/$folder
 jobs=${JOBS:-$(nproc)}
 
@@ -114,18 +130,49 @@ wanted_options()
 	fi
 }
 
+# list_files DIR [NAME]: the sources of a kernel, with what changes when they do
+list_files()
+{
+	(cd "$1" && find . \( -path './.build*' -o -path ./.lint -o -path ./Documentation -o -path ./tools/testing \) \
+		-prune -o -type f -name "${2:-*}" -printf '%P %s %T@\n' | sort)
+}
+
 # What the build depends on: a kernel that is up to date is not even shown to
 # make, which takes several seconds to see that. With an argument, only what the
 # configuration depends on.
 fingerprint()
 {
-	cd "$source"
 	{
-		find . \( -path './.build*' -o -path ./.lint -o -path ./Documentation -o -path ./tools/testing \) \
-			-prune -o -type f -name "${1:-*}" -printf '%P %s %T@\n' | sort
+		list_files "$source" "$@"
 		cat "${fragments[@]}" "$self"
 		"$cc" --version
 	} | sha256sum
+}
+
+# begin_like BUILD: begin with the objects of another kernel, if that one is up to date and
+# this one is not there yet. Kbuild knows which objects depend on which options, and leaves
+# the others alone. What was made from a file that this tree has not, or has another
+# version of, is left out.
+begin_like()
+{
+	local theirs
+
+	[ ! -e "$build" ] && OUT="$OUT" CURRENT_ONLY=1 "$self" "$like" || return 0
+	theirs=$(realpath "$1")
+	rm -rf "$build.new"
+	cp -a "$theirs" "$build.new"
+	rm -f "$build.new"/.{built,configured,objects}
+	if [ "${theirs%/*}" != "$(realpath "$source")" ]; then
+		# The names of objtool's files are absolute, and all depends on objtool.
+		find "$build.new/tools" -name '.*.cmd' -exec \
+			sed -i "s,${theirs%/*}/,$(realpath "$source")/,g" {} + 2>/dev/null || true
+		comm -13 <(list_files "$source") <(list_files "${theirs%/*}") |
+			sed 's,^,/,; s, [^ ]* [^ ]*$,,' >"$build.new/.not-ours"
+		(cd "$build.new" && find . -name '.*.cmd' -print0 |
+			xargs -0 grep -lFf .not-ours |
+			sed -E 's,^(.*/)\.([^/]*)\.cmd$,&\n\1\2,' | xargs -d '\n' rm -f)
+	fi
+	mv "$build.new" "$build"
 }
 
 # configure: tinyconfig plus the options, and a look at what came of it
@@ -135,7 +182,7 @@ configure()
 
 	options=$(wanted_options)
 	cp "$build/.config" "$build/.config.before" 2>/dev/null || true
-	if [ $folder = .build-debian ]; then
+	if [ "$folder" = .build-debian ]; then
 		cp "$OUT/stock-$series/config" "$build/.config"
 		echo "$options" >>"$build/.config"
 		sed -n 's/^# LSMOD //p' "${fragments[@]}" >"$build/.lsmod"
@@ -191,7 +238,7 @@ progress()
 	echo "$count" >"$build/.objects.now"
 }
 
-mkdir -p "$build" "$OUT/build"
+mkdir -p "$OUT/build"
 ln -sfn "../$tree/$folder" "$OUT/build/$name"
 for fragment in "${fragments[@]}"; do
 	[ -r "$fragment" ] ||
@@ -204,13 +251,18 @@ if [ "$now" = "$(cat "$build/.built" 2>/dev/null)" ] && [ -e "$build/arch/${arch
 	exit 0
 fi
 
+[ -z "${CURRENT_ONLY:-}" ] || exit 1
+
 start=$SECONDS
-rm -f "$build/.built"
 need_space "${NEED_MIB:-1500}" "building the $name kernel"
+[ -z "$like" ] || begin_like "$OUT/build/$like"
+mkdir -p "$build"
+rm -f "$build/.built"
 if [ "$config_now" != "$(cat "$build/.configured" 2>/dev/null)" ]; then
 	configure
 	echo "$config_now" >"$build/.configured"
 fi
+[ -z "${CONFIGURE_ONLY:-}" ] || exit 0
 "${make[@]}" syncconfig >>"$log" 2>&1 || die "make syncconfig failed: see $log"
 fast_cache
 if ! "${make[@]}" -j"$jobs" "$image" modules 2>&1 | progress; then

@@ -10,6 +10,8 @@
 #   FAST=1        without the sanitizer and the lock checker, for many runs
 #   KUNIT_ARCH=arm64  for the driver of Arm's SMMUv3, which is built nowhere else: see the
 #                 target kunit-arm, which gets what it needs
+#   KUNIT_ARCH=um on User Mode Linux: no drivers, but all
+#                 the rest at the speed of the machine
 #
 # kunit.py configures, builds and reads the results. The kernel is started from
 # here: kunit.py would try KVM first, and a /dev/kvm that exists but does not work
@@ -26,15 +28,18 @@ build=${KUNIT_BUILD:-$OUT/build/kunit${KUNIT_ARCH:+-$KUNIT_ARCH}${fast:+-fast}}
 log=$build/test.log
 timeout=${KUNIT_TIMEOUT:-1800}
 config=drivers/iommu/kdump/.kunitconfig
+small=$(realpath "$(dirname "$0")")/configs/kunit-small.config
 filter=${FILTER:-}
 args=${ARGS:-}
 
 repeatable_builds "$source"
 
 # What KUnit's kernels are built by and run on.
+own_options=()
 case $arch in
 x86_64)
 	cross=
+	own_options=(UNWINDER_FRAME_POINTER=y CPU_MITIGATIONS=n)
 	image=arch/x86/boot/bzImage
 	machine_options=(qemu-system-x86_64 -accel tcg -bios qboot.rom -append)
 	machine_cmdline="console=ttyS0 no_timer_check tsc=nowatchdog"
@@ -46,7 +51,13 @@ arm64)
 	machine_options=("${QEMU_ARM:-$OUT/qemu-11-arm/qemu-system-aarch64}" -M virt -cpu cortex-a57 -append)
 	machine_cmdline="console=ttyAMA0"
 	;;
-*)	die "KUNIT_ARCH=$arch is unknown: x86_64 or arm64?" ;;
+um)
+	[ "$(uname -m)" = x86_64 ] || die "KUNIT_ARCH=um is for x86_64 only: run the other tests"
+	cross=
+	config=drivers/iommu/kdump/um.kunitconfig
+	image=linux
+	;;
+*)	die "KUNIT_ARCH=$arch is unknown: x86_64, arm64 or um?" ;;
 esac
 
 cc=${CC:-${cross}gcc}
@@ -55,16 +66,18 @@ if command -v ccache >/dev/null; then
 	options=("CC=ccache $cc" "HOSTCC=ccache gcc" "LOCALVERSION=")
 fi
 kunit=(python3 "$source/tools/testing/kunit/kunit.py")
-configure=("--arch=$arch" ${cross:+--cross_compile=$cross} "--build_dir=$build" "--kunitconfig=$config" "${options[@]/#/--make_options=}")
-# The configuration makes errors of warnings, which fast_cache() has too many of.
+configure=("--arch=$arch" ${cross:+--cross_compile=$cross} "--build_dir=$build" "--kunitconfig=$config"
+	"--kunitconfig=$small" "${options[@]/#/--make_options=}")
+# Warnings are what make lint is for: a test runs all the same.
 compile=(make -j"$(nproc)" ARCH="$arch" "CROSS_COMPILE=$cross" "O=$build" KCFLAGS=-Wno-error
 	"${options[@]}")
 if [ -n "$fast" ]; then
-	for option in EXPERT=y KASAN=n PROVE_LOCKING=n DEBUG_ATOMIC_SLEEP=n DEBUG_LIST=n \
-		BLOCK=n HID_SUPPORT=n VT=n ENABLE_DEFAULT_TRACERS=y; do
-		configure+=("--kconfig_add=CONFIG_$option")
-	done
+	own_options+=(KASAN=n KASAN_OUTLINE=n UBSAN=n UBSAN_SHIFT=n PROVE_LOCKING=n
+		DEBUG_ATOMIC_SLEEP=n DEBUG_LIST=n ENABLE_DEFAULT_TRACERS=y)
 fi
+for option in "${own_options[@]}"; do
+	configure+=("--kconfig_add=CONFIG_$option")
+done
 
 # Nothing that was said to the make above is meant for the kernel's.
 unset MAKEFLAGS MFLAGS MAKELEVEL CC CROSS_COMPILE ARCH KERNEL SUITE LINUX LINUX_TARBALL FORCE PATCH FILES FILTER ARGS FAST
@@ -85,10 +98,14 @@ tests()
 # take them for broken.
 boot()
 {
-	local cmdline="$machine_cmdline kunit.enable=1 kunit_shutdown=reboot panic=-1"
+	local cmdline="kunit.enable=1${1:+ kunit.filter_glob=$1}${args:+ $args}" words
 
-	[ -z "$1" ] || cmdline+=" kunit.filter_glob=$1"
-	[ -z "$args" ] || cmdline+=" $args"
+	if [ "$arch" = um ]; then
+		read -ra words <<<"$cmdline"
+		exec timeout "$timeout" "$build/$image" mem=1G console=tty "${words[@]}" \
+			kunit_shutdown=halt </dev/null >"$2" 2>&1
+	fi
+	cmdline="$machine_cmdline $cmdline kunit_shutdown=reboot panic=-1"
 	exec timeout "$timeout" "${machine_options[@]}" "$cmdline" -nodefaults -m 1024 \
 		-no-reboot -nographic -serial stdio -kernel "$build/$image" \
 		</dev/null >"$2" 2>&1
@@ -108,7 +125,7 @@ need_space "${NEED_MIB:-2500}" "building the KUnit kernel"
 start=$SECONDS
 cd "$source"
 # kunit.py takes its time to find out that a configuration is the right one.
-wanted=$(cat "$config" && printf '%s\n' "${configure[@]}")
+wanted=$(cat "$config" "$small" && printf '%s\n' "${configure[@]}")
 if [ -n "$fast" ] && [ "$wanted" = "$(cat "$build/.configured" 2>/dev/null)" ]; then
 	: >"$build/build.log"
 elif ! "${kunit[@]}" config "${configure[@]}" >"$build/build.log" 2>&1; then
@@ -179,7 +196,7 @@ for i in "${!filters[@]}"; do
 done
 
 # What the tests did not ask about: sanitizer and lock checker speak for themselves.
-if grep -E -m 1 'KASAN: |WARNING: (possible|suspicious|inconsistent|bad unlock|held lock)|BUG: |Oops: |Kernel panic' "$log"; then
+if grep -E -m 1 'KASAN: |UBSAN: |WARNING: (possible|suspicious|inconsistent|bad unlock|held lock)|BUG: |Oops: |Kernel panic' "$log"; then
 	echo "error: the kernel complained while the tests ran: see $log" >&2
 	verdict=1
 fi
@@ -202,5 +219,7 @@ awk '/^    # Subtest: / { suite = $3 }
 		if (suites)
 			print "corrupted tables: " total " in all"
 	}' "$log"
+# Last of all, where nobody has to look for it.
+sed -E -n 's/^(\[[0-9:]+\] )?=* *(\[(FAILED|CRASHED|ERROR)\].*[^ =])[ =]*$/\2/p' "$build/summary.log"
 echo "$passed passed, $failed failed, $skipped skipped"
 ((failed == 0 && verdict == 0))

@@ -181,7 +181,7 @@ documentation()
 checkpatch | report checkpatch
 kernel_doc | sort -u | report kernel-doc
 if command -v codespell >/dev/null; then
-	{ codespell -q 3 -L hda,ssee -S scripts/lint-exceptions "${new[@]}" "${own[@]}" patches README.md 2>/dev/null || true; } | report codespell
+	{ codespell -q 3 -L hda,ssee,nd,sade,sxl,namd,hart -S scripts/lint-exceptions "${new[@]}" "${own[@]}" patches README.md 2>/dev/null || true; } | report codespell
 fi
 if command -v shellcheck >/dev/null; then
 	mapfile -t files < <(shells "${new[@]}" "${own[@]}")

@@ -43,6 +43,8 @@ wanted_objects()
 	! grep -q '^CONFIG_IOMMU_KDUMP_KUNIT_TEST=y' "$config" || objects_for IOMMU_KDUMP_KUNIT_TEST
 	! grep -q '^CONFIG_IOMMU_KDUMP_BENCH=y' "$config" || objects_for IOMMU_KDUMP_BENCH
 	! grep -q '^CONFIG_KUNIT_IOMMU=y' "$config" || printf 'lib/kunit/%s.o\n' iommu iommu-plain iommu-test
+	! grep -q '^CONFIG_IOMMU_PT_ARMV8=[ym]' "$config" ||
+		printf 'drivers/iommu/generic_pt/fmt/iommu_armv8_%s.o\n' 4k 16k 64k
 	grep -q '^CONFIG_IOMMU_KDUMP=y' "$config" || return 0
 	! grep -q '^CONFIG_KUNIT_IOMMU=y' "$config" || echo lib/kunit/iommu-kdump.o
 	objects_for IOMMU_KDUMP

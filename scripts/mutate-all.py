@@ -2,13 +2,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Break the code everywhere, and see the tests fail: mutants that nobody has picked.
 
-mutate-all.py [--number N] [--seed N] [--only TEXT] [--minutes N] [--list]
+mutate-all.py [--number N] [--seed N] [--only TEXT]... [--minutes N] [--list]
+              [--native] [--again]
 
 Every condition is forced to be true, and to be false; every bound is moved by one; every
 call whose result nobody wants is left out. All of these mutants are built into one KUnit
 kernel, and a word of its command line chooses the one that is alive. A first run of each
 suite tells which mutants it reaches; then each mutant is run with the suites that reach
-it, the fastest first, until one of them fails.
+it, the fastest first, and those that have failed for others of the file, until one fails.
+
+That is done on User Mode Linux, where it takes a second. Only what survives there, and
+the drivers, are run in an emulated machine, with the suites that are there only.
 
 Each verdict is a line of OUT/mutants.jsonl at once: what was ended goes on where it was,
 as long as the sources are the same. scripts/mutants.known has the mutants that no test
@@ -25,34 +29,35 @@ import os
 import pathlib
 import random
 import re
-import subprocess
 import sys
 import threading
 import time
 
 sys.dont_write_bytecode = True
 
+import um  # noqa: E402
+from um import failure, processes, say  # noqa: E402
+
 HERE = pathlib.Path(__file__).resolve().parent
-RIG = HERE.parent / "tools/testing/selftests/iommu/kdump"
-sys.path.insert(0, str(RIG))
-
-from rig import processes  # noqa: E402
-
 KNOWN = HERE / "mutants.known"
 # What is broken: the core, the walker, and the drivers that are built for x86.
 SOURCES = ("drivers/iommu/kdump/*.c", "drivers/iommu/generic_pt/iommu_pt_foreign.h",
-           "drivers/iommu/*/kdump.c")
+           "drivers/iommu/generic_pt/fmt/armv8.h", "drivers/iommu/*/kdump.c")
+DRIVERS = re.compile(r"drivers/iommu/\w+/kdump\.c ")
 NOT_SOURCES = re.compile(r"_kunit\.c$|/trace\.c$|/status\.c$")
 SUITES = re.compile(r"_kdump(_|$)|_foreign_test$|^kunit_iommu$")
+# Those with tests that User Mode Linux skips, or does not have
+EMULATED_SUITES = re.compile(r"^(intel|amd|riscv)_kdump|^(oldmem_kdump|iommu_kdump_memory)$")
 # Without these nothing else happens: messages, what frees memory, locks.
 NO_CALLS = re.compile(
     r"^(pr_|dev_|trace_|seq_|lockdep_|WARN|BUILD_BUG|might_|cond_resched|"
-    r"k?v?z?k?free|va_|mutex_|(raw_)?spin_|rcu_read_|down_|up_|static_assert)")
+    r"k?v?z?k?free|xa_destroy|va_|mutex_|(raw_)?spin_|xa_(un)?lock|rcu_read_|down_|up_|"
+    r"static_assert)")
 # These must stay constants for the compiler.
 CONSTANTS = re.compile(r"\bIS_ENABLED\(|\b__builtin|\bIS_REACHABLE\(|\bPT_[A-Z0-9_]*WORD|"
                        r"\bsizeof\(pt_|\bPT_ITEM")
-ARGUMENTS = " ".join(f"kunit_iommu_{name}.corruptions=300" for name in (
-    "amdv1", "vtdss", "riscv64", "x86_64", "armv8_4k", "armv8_16k", "armv8_64k"))
+ARGUMENTS = [f"kunit_iommu_{name}.corruptions=300" for name in (
+    "amdv1", "vtdss", "riscv64", "x86_64", "armv8_4k", "armv8_16k", "armv8_64k")]
 SWITCH = """
 #include <linux/bitops.h>
 #include <linux/moduleparam.h>
@@ -217,7 +222,8 @@ class Source:
 
     def call(self, new, function, start, name):
         before = self.code[:start].rstrip()
-        if NO_CALLS.match(name) or not re.search(r"[;{})]$|\belse$|:$", before):
+        if NO_CALLS.match(name) or \
+                not re.search(r"[;{})]$|\belse$|\n\s*(case\b[^\n?]*|\w+):$", before):
             return
         end = self.close(start + len(name)) + 1
         if self.code[end:end + 1] != ";":
@@ -252,104 +258,167 @@ def find_mutants(tree):
     return mutants, texts
 
 
-def known_survivors():
-    """{key: reason} of scripts/mutants.known: a line for the mutant, and one indented."""
-    known, key = {}, None
-    for line in KNOWN.read_text(encoding="utf-8").splitlines() if KNOWN.exists() else ():
-        if line.startswith("\t") and key:
-            known[key] = (known[key] + " " + line.strip()).strip()
-        elif line and not line.startswith("#"):
-            key = line
-            known[key] = ""
-    return known
-
-
 class Kernel:
-    """The KUnit kernel with all mutants in it."""
+    """The KUnit kernel with all mutants in it, and what its suites reach."""
 
-    def __init__(self, build, work):
-        self.image = build / "arch/x86/boot/bzImage"
+    def __init__(self, folder, work, digest):
+        self.folder = folder
         self.work = work
         self.seconds = {}               # by suite
         self.reached = {}               # by suite: set of numbers
+        self.kills = collections.Counter()      # by file and suite
+        self.digest = hashlib.sha256(
+            digest.encode() + (folder / self.IMAGE).read_bytes()).hexdigest()[:16]
 
     def boot(self, words, timeout, log):
         """(console, whether it has got to its end)."""
-        command = ["qemu-system-x86_64", "-nodefaults", "-m", "1024", "-no-reboot",
-                   "-nographic", "-accel", "tcg", "-bios", "qboot.rom", "-serial", "stdio",
-                   "-kernel", str(self.image), "-append",
-                   f"console=ttyS0 kunit.enable=1 kunit_shutdown=reboot panic=-1 "
-                   f"oops=panic no_timer_check tsc=nowatchdog {ARGUMENTS} {words}"]
-        _status, output = processes.run(command, timeout)
-        text = output.decode("utf-8", "replace")
-        (self.work / log).write_text(text, encoding="utf-8")
-        return text, "reboot: Restarting system" in text
+        text, ended = self.start([*ARGUMENTS, *words], timeout)
+        (self.work / f"{self.NAME}.{log}").write_text(text, encoding="utf-8")
+        return text, ended
 
     def suites(self):
-        text, _ = self.boot("kunit.action=list", 120, "list.log")
+        text, _ = self.boot(["kunit.action=list"], 120, "list.log")
         return sorted({match[1] for match in re.finditer(r"^(?:\[.*?\] )?(\w+)\.\w+\s*$", text, re.M)
-                       if SUITES.search(match[1])})
+                       if self.SUITES.search(match[1])})
 
     def look(self, suite):
         """What a suite reaches when nothing is broken."""
         began = time.monotonic()
-        text, ended = self.boot(f"kunit.filter_glob={suite}", 1800, f"{suite}.log")
+        text, ended = self.boot([f"kunit.filter_glob={suite}"], 1800, f"{suite}.log")
         if not ended or failure(text):
             raise SystemExit(f"error: {suite} fails without any mutant: "
-                             f"see {self.work / suite}.log")
+                             f"see {self.work / self.NAME}.{suite}.log")
         self.seconds[suite] = time.monotonic() - began
         self.reached[suite] = {
             int(word) * 64 + bit
             for word, bits in re.findall(r"kdump reached (\d+) ([0-9a-f]+)", text)
             for bit in range(64) if int(bits, 16) >> bit & 1}
 
+    def look_at_all(self):
+        """... or what they have reached before, in the same kernel."""
+        seen = self.work / f"{self.NAME}.reached.json"
+        if seen.exists():
+            one = json.loads(seen.read_text(encoding="utf-8"))
+            if one["sources"] == self.digest:
+                self.seconds = one["seconds"]
+                self.reached = {suite: set(found) for suite, found in one["reached"].items()}
+                return
+        began = time.monotonic()
+        suites = self.suites()
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            for number, _ in enumerate(pool.map(self.look, suites), 1):
+                if number % 10 == 0 or number == len(suites):
+                    say(f"{self.NAME}: what {number} of {len(suites)} suites reach, "
+                        f"{time.monotonic() - began:.0f} s")
+        seen.write_text(json.dumps({
+            "sources": self.digest, "seconds": self.seconds,
+            "reached": {suite: sorted(found) for suite, found in self.reached.items()}}),
+            encoding="utf-8")
+
     def judge(self, mutant, slot):
         """(verdict, by what)."""
-        for suite in sorted(self.seconds, key=self.seconds.get):
+        where = mutant.key.split()[0]
+        # What has found others there is likely to find this one
+        for suite in sorted(self.seconds, key=lambda suite: self.seconds[suite] /
+                            (1 + self.kills[where, suite])):
             if mutant.number not in self.reached[suite]:
                 continue
             text, ended = self.boot(
-                f"kunit.filter_glob={suite} kdump_mutant={mutant.number}",
-                3 * self.seconds[suite] + 30, f"mutant.{slot}.log")
+                [f"kunit.filter_glob={suite}", f"kdump_mutant={mutant.number}"],
+                3 * self.seconds[suite] + self.PATIENCE, f"mutant.{slot}.log")
             name = failure(text)
             if name or not ended:
+                self.kills[where, suite] += 1
                 return "killed", f"{suite}.{name}" if name else f"{suite}: no end"
         if not any(mutant.number in numbers for numbers in self.reached.values()):
             return "not reached", ""
         return "survived", ""
 
 
-def failure(text):
-    match = re.search(r"^(?:\[.*?\] )? {4,}not ok \d+ (\S+)", text, re.M) or \
-        re.search(r"(BUG: .*|Oops.*|Kernel panic.*|WARNING: .*)", text)
-    return match[1].strip() if match else None
+class Native(Kernel):
+    NAME = "native"
+    IMAGE = "linux"
+    SUITES = SUITES
+    PATIENCE = 20
+
+    def start(self, words, timeout):
+        return um.boot(self.folder, words, timeout)
 
 
-def build(tree, work, texts):
-    """Copy the tree, put the mutants in, build: the folder of the build."""
-    copy = work / "linux"
-    say("copying the tree, and building the KUnit kernel with all mutants (minutes)")
-    excluded = [f"--exclude=/{path}" for path in texts]
-    subprocess.run(["rsync", "-a", "--delete", "--exclude=/.build*", "--exclude=/.lint",
-                    *excluded, f"{tree}/", f"{copy}/"], check=True)
-    for path, text in texts.items():
-        place = copy / path
-        if not place.exists() or place.read_text(encoding="utf-8") != text:
-            place.write_text(text, encoding="utf-8")
-    folder = pathlib.Path(os.environ["OUT"]) / "build/kunit-mutants"
-    done = subprocess.run(
-        [str(HERE / "kunit.sh")], check=False, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True,
-        env=os.environ | {"FAST": "1", "KUNIT_TREE": str(copy), "KUNIT_BUILD": str(folder),
-                          "FILTER": "oldmem_kdump"})
-    if done.returncode:
-        raise SystemExit(f"error: the kernel with the mutants does not build or run:\n"
-                         f"{done.stdout[-3000:]}")
-    return folder
+class Emulated(Kernel):
+    NAME = "emulated"
+    IMAGE = "arch/x86/boot/bzImage"
+    SUITES = EMULATED_SUITES
+    PATIENCE = 30
+
+    def start(self, words, timeout):
+        command = ["qemu-system-x86_64", "-nodefaults", "-m", "1024", "-no-reboot",
+                   "-nographic", "-accel", "tcg", "-bios", "qboot.rom", "-serial", "stdio",
+                   "-kernel", str(self.folder / self.IMAGE), "-append",
+                   "console=ttyS0 kunit.enable=1 kunit_shutdown=reboot panic=-1 "
+                   "oops=panic no_timer_check tsc=nowatchdog " + " ".join(words)]
+        _status, output = processes.run(command, timeout)
+        text = output.decode("utf-8", "replace")
+        return text, "reboot: Restarting system" in text
 
 
-def say(text):
-    print(text, flush=True)
+def build(kind, arch, copy, work, texts):
+    say(f"building the KUnit kernel for {arch} with all mutants (minutes)")
+    folder = um.build("kunit-mutants" + ("-um" if arch == "um" else ""),
+                      FAST="1", KUNIT_TREE=str(copy), KUNIT_ARCH=arch)
+    return kind(folder, work, "".join(texts.values()))
+
+
+class Record:
+    """What each mutant has come to; the last verdict counts."""
+
+    def __init__(self, path):
+        self.path = path
+        self.lock = threading.Lock()
+        self.lines = [json.loads(line) for line in path.read_text().splitlines()] \
+            if path.exists() else []
+
+    def of(self, kernel):
+        return {one["key"]: one for one in self.lines if one["sources"] == kernel.digest}
+
+    def last(self):
+        return {one["key"]: one["verdict"] for one in self.lines}
+
+    def add(self, kernel, mutant, verdict, by):
+        one = {"sources": kernel.digest, "key": mutant.key, "line": mutant.line,
+               "verdict": verdict, "by": by, "where": kernel.NAME}
+        self.lines.append(one)
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(one) + "\n")
+
+
+def run_all(kernel, mutants, record, deadline):
+    """Judge these, unless it is too late: {key: verdict} of all that were judged ever."""
+    done = record.of(kernel)
+    left = [mutant for mutant in mutants if mutant.key not in done]
+    say(f"{kernel.NAME}: {len(mutants)} wanted, {len(left)} of them to be run")
+    if left:
+        kernel.look_at_all()
+    slots = iter(range(1 << 30))
+    count = len(mutants) - len(left)
+
+    def run(mutant):
+        nonlocal count
+
+        if deadline and time.monotonic() > deadline:
+            return
+        with record.lock:
+            slot = next(slots) % 8
+        verdict, by = kernel.judge(mutant, slot)
+        with record.lock:
+            record.add(kernel, mutant, verdict, by)
+            count += 1
+            if verdict != "killed" or count % 100 == 0:
+                say(f"{count}/{len(mutants)} {mutant.key} (line {mutant.line}): {verdict} {by}")
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        list(pool.map(run, left))
+    return {key: one["verdict"] for key, one in record.of(kernel).items()}
 
 
 def main():
@@ -357,10 +426,14 @@ def main():
     parser.add_argument("--number", type=int, default=0, metavar="N",
                         help="so many of them, by chance (default: all)")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", default="", metavar="TEXT",
-                        help="those whose file, function or code has this text")
+    parser.add_argument("--only", action="append", metavar="TEXT",
+                        help="those whose file, function or code has this text; several times")
     parser.add_argument("--minutes", type=float, metavar="N",
                         help="begin none after that time; the next run goes on")
+    parser.add_argument("--native", action="store_true",
+                        help="not in the emulated machine: without the drivers")
+    parser.add_argument("--again", action="store_true",
+                        help="only those that were not killed when they were run last")
     parser.add_argument("--list", action="store_true", help="what there is, and no more")
     options = parser.parse_args()
 
@@ -374,59 +447,47 @@ def main():
         return 0
     processes.install_signal_handlers()
     began = time.monotonic()
+    deadline = options.minutes and began + options.minutes * 60
     work = out / "mutate-all"
     work.mkdir(parents=True, exist_ok=True)
-    kernel = Kernel(build(tree, work, texts), work)
+    record = Record(out / "mutants.jsonl")
+    known = um.Reasons(KNOWN)
 
-    digest = hashlib.sha256("".join(texts.values()).encode() +
-                            kernel.image.read_bytes()).hexdigest()[:16]
-    record = out / "mutants.jsonl"
-    done = {}
-    for line in record.read_text().splitlines() if record.exists() else ():
-        one = json.loads(line)
-        if one["sources"] == digest:
-            done[one["key"]] = one
-    chosen = [mutant for mutant in mutants if options.only in mutant.key]
+    chosen = [mutant for mutant in mutants
+              if any(text in mutant.key for text in options.only or [""]) and
+              not (options.native and DRIVERS.match(mutant.key))]
+    if options.again:
+        last = record.last()
+        chosen = [mutant for mutant in chosen
+                  if last.get(mutant.key, "killed") != "killed" and not known.get(mutant.key)]
     if options.number:
         chosen = random.Random(options.seed).sample(chosen, min(options.number, len(chosen)))
-    left = [mutant for mutant in chosen if mutant.key not in done]
-    say(f"{len(mutants)} mutants, {len(chosen)} wanted, {len(left)} of them to be run")
+    say(f"{len(mutants)} mutants, {len(chosen)} chosen; copying the tree")
+    copy = um.copied_tree(texts)
 
-    suites = kernel.suites() if left else []
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        for number, _ in enumerate(pool.map(kernel.look, suites), 1):
-            if number % 10 == 0 or number == len(suites):
-                say(f"what {number} of {len(suites)} suites reach, "
-                    f"{time.monotonic() - began:.0f} s")
-    known = known_survivors()
-    lock = threading.Lock()
-    slots = iter(range(1 << 30))
-
-    def run(mutant):
-        if options.minutes and time.monotonic() - began > options.minutes * 60:
-            return
-        with lock:
-            slot = next(slots) % 8
-        verdict, by = kernel.judge(mutant, slot)
-        with lock:
-            done[mutant.key] = {"sources": digest, "key": mutant.key, "line": mutant.line,
-                                "verdict": verdict, "by": by}
-            with open(record, "a", encoding="utf-8") as file:
-                file.write(json.dumps(done[mutant.key]) + "\n")
-            count = sum(one.key in done for one in chosen)
-            if verdict != "killed" or count % 25 == 0:
-                say(f"{count}/{len(chosen)} {mutant.key} (line {mutant.line}): {verdict} {by}")
-
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        list(pool.map(run, left))
+    verdict = {}
+    native = [mutant for mutant in chosen if not DRIVERS.match(mutant.key)]
+    if native:
+        verdict = run_all(build(Native, "um", copy, work, texts), native, record, deadline)
+    left = [mutant for mutant in chosen if not known.get(mutant.key) and
+            verdict.get(mutant.key) != "killed" and
+            (mutant.key in verdict or DRIVERS.match(mutant.key))]
+    if left and not options.native and not (deadline and time.monotonic() > deadline):
+        emulated = run_all(build(Emulated, "x86_64", copy, work, texts), left, record, deadline)
+        for mutant in left:
+            there = emulated.get(mutant.key)
+            if there and (there != "not reached" or mutant.key not in verdict):
+                verdict[mutant.key] = there
+            elif not there:
+                verdict.pop(mutant.key, None)
 
     verdicts = collections.Counter()
     for mutant in chosen:
-        verdict = done[mutant.key]["verdict"] if mutant.key in done else "not run"
-        if verdict in ("survived", "not reached") and known.get(mutant.key):
-            verdict = "known"
-        verdicts[verdict] += 1
-    for key in sorted(set(known) - {mutant.key for mutant in mutants}):
+        word = verdict.get(mutant.key, "not run")
+        if word in ("survived", "not reached") and known.get(mutant.key):
+            word = "known"
+        verdicts[word] += 1
+    for key in known.stale([mutant.key for mutant in mutants]):
         say(f"error: {KNOWN.name}: there is no such mutant any more: {key}")
         verdicts["stale"] += 1
     say(f"{len(chosen)} mutants: " + ", ".join(

@@ -98,8 +98,17 @@
 #define MAX_MEMORY	4
 #define MAX_RESV	4
 
-#if defined(CONFIG_PCI) && defined(CONFIG_X86)
+/* A bus in a domain of its own: that is up to us on x86, and to the PCI core on UML */
+#if defined(CONFIG_PCI) && (defined(CONFIG_X86) || defined(CONFIG_UML))
 #define KUNIT_IOMMU_PCI
+#ifdef CONFIG_UML
+struct pci_sysdata {
+	int domain;
+	int node;
+};
+
+#define to_pci_sysdata(bus)	((struct pci_sysdata *)(bus)->sysdata)
+#endif
 #endif
 
 struct kunit_iommu {

@@ -341,7 +341,7 @@ void iommu_kdump_carry_taken(struct iommu_kdump_carrier *carrier, unsigned long 
 {
 	unsigned int lg2sz = carrier->batch_lg2sz;
 
-	if (carrier->keep_pieces && !carrier->error)
+	if (!carrier->error)
 		carrier->error = remember(carrier,
 					  carrier->batch_iova +
 					  ((u64)carrier->batch_nr << lg2sz),

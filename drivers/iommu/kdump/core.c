@@ -197,8 +197,13 @@ bool iommu_kdump_grow(struct iommu_group *group, struct device *dev)
 	struct iommu_kdump_group *kg = group->kdump;
 	const char *reason;
 
-	if (!kdev || kg->state == KDUMP_BLOCKED ||
-	    (kdev->tables.type < IOMMU_KDUMP_IDENTITY && !kdev->error))
+	/* In a blocked group, or one without memory, new mappings stay away from old */
+	if (!kg || kg->state == KDUMP_BLOCKED)
+		return false;
+	/* Without memory it is not known what the device uses */
+	if (!kdev)
+		return kg->lost && may_do_dma(dev);
+	if (kdev->tables.type < IOMMU_KDUMP_IDENTITY && !kdev->error)
 		return false;
 	if (kdev->error)
 		reason = iommu_kdump_error_reason(kdev->error);
@@ -360,14 +365,18 @@ static bool identity_must_end(struct iommu_kdump_group *kg)
  *
  * An identity translation is replaced by a map with a hole where the crash kernel's
  * memory is. Where old DMA is blocked, or there is none that is known of but the
- * device is a bus master, its IOVAs are not known.
+ * device is a bus master, its IOVAs are not known; nor is anything of a group that
+ * there was no memory for.
  */
 void iommu_kdump_group_ready(struct iommu_group *group)
 {
 	struct iommu_kdump_group *kg = group->kdump;
 
-	if (!kg)
+	if (!kg) {
+		if (group_was_missed(group))
+			iommu_kdump_prefer_low(group->default_domain);
 		return;
+	}
 	if (iommu_kdump_group_inherited(group)) {
 		if (identity_must_end(kg))
 			iommu_kdump_take_over(group, NULL);

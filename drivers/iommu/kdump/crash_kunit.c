@@ -58,9 +58,24 @@ const void *crash_pci_machines(struct kunit *test, const void *prev, char *desc)
 /* For the callbacks that have no argument for it; one test runs at a time */
 struct crash *the_crash;
 
+struct crash_silenced crash_silenced;
+
 static bool fake_active(void)
 {
-	return the_crash->kdump_kernel;
+	return !the_crash || the_crash->kdump_kernel;
+}
+
+/* The silence() of an IOMMU driver, for tests of what the core asks for */
+void crash_silence(struct iommu_kdump_entries *entries, u32 id)
+{
+	crash_silenced.nr++;
+	crash_silenced.id = id;
+}
+
+/* This is a crash kernel, as long as a crash that is made up does not say otherwise */
+void crash_begin_kdump_kernel(struct kunit *test)
+{
+	kunit_activate_static_stub(test, iommu_kdump_active, fake_active);
 }
 
 static bool old_extent(phys_addr_t phys, u64 *last)
@@ -540,7 +555,7 @@ struct crash *crash_new(struct kunit *test,
 	KUNIT_ASSERT_NOT_NULL(test, crash->snapshot);
 
 	iommu_kdump_set_oldmem_ops(&old_ops);
-	kunit_activate_static_stub(test, iommu_kdump_active, fake_active);
+	crash_begin_kdump_kernel(test);
 	kunit_activate_static_stub(test, iommu_kdump_table_budget, fake_budget);
 	kunit_activate_static_stub(test, iommu_kdump_wants_low,
 				   low_unless_reserved);

@@ -135,7 +135,23 @@ struct crash {
 	unsigned int nr_devs;
 };
 
+/* Only generic_pt knows what its tables take; all others are judged by free memory */
+static inline bool crash_counts_tables(const struct crash *crash)
+{
+	return !crash->machine->plain &&
+	       crash->machine->format != KUNIT_IOMMU_ARMV8;
+}
+
 extern struct crash *the_crash;
+
+/* What crash_silence() was told last, and how often it was told something */
+extern struct crash_silenced {
+	unsigned int nr;
+	u32 id;
+} crash_silenced;
+
+void crash_silence(struct iommu_kdump_entries *entries, u32 id);
+void crash_begin_kdump_kernel(struct kunit *test);
 
 u64 *crash_table(struct crash *crash, u64 phys);
 u64 crash_new_table(struct crash *crash);

@@ -21,6 +21,7 @@ static void test_check_good(struct kunit *test)
 	struct crash *crash;
 	struct device *dev = crash_one_device(test, &crash);
 	struct kunit_iommu_entry before, after;
+	unsigned int i;
 
 	crash_boot(crash);
 	kunit_iommu_get_entry(crash->iommu, 1, &before);
@@ -29,11 +30,35 @@ static void test_check_good(struct kunit *test)
 	crash_check_dma(crash, WORKS);
 	EXPECT_STATE(crash, dev, KDUMP_INHERITED);
 	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->walked, 1);
+	/* Who looks maps nothing */
+	for (i = 0; i < crash->nr_legacy; i++)
+		KUNIT_EXPECT_EQ(test,
+				iommu_iova_to_phys(dev->iommu_group->default_domain,
+						   crash->legacy[i].iova + 8), 0);
 	kunit_iommu_get_entry(crash->iommu, 1, &after);
 	KUNIT_EXPECT_EQ(test, memcmp(&before, &after, sizeof(before)), 0);
 	crash_bind(crash, dev);
 	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
 	crash_check_dma(crash, WORKS);
+	crash_check_end(crash);
+}
+
+/* One that uses no table has none that could be wrong, and the same table is read once */
+static void test_check_siblings(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = crash_one_device(test, &crash);
+
+	crash_add_dev(crash, 0, 2);
+	crash_set_entry(crash, 3, KUNIT_IOMMU_PAGING, OLD_RAM, 7);
+	crash_add_dev(crash, 0, 3);
+	crash_boot(crash);
+	EXPECT_STATE(crash, dev, KDUMP_INHERITED);
+	crash->expect = WORKS;
+	iommu_kdump_check_driverless();
+	crash_check_dma(crash, WORKS);
+	EXPECT_STATE(crash, dev, KDUMP_INHERITED);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->walked, 1);
 	crash_check_end(crash);
 }
 
@@ -172,6 +197,7 @@ static void test_check_carrying(struct kunit *test)
 
 static struct kunit_case driverless_cases[] = {
 	KUNIT_CASE_PARAM(test_check_good, crash_machines),
+	KUNIT_CASE_PARAM(test_check_siblings, crash_machines),
 	KUNIT_CASE_PARAM(test_check_without_memory, crash_machines),
 	KUNIT_CASE_PARAM(test_check_crash_memory, crash_machines),
 	KUNIT_CASE_PARAM(test_check_nowhere, crash_machines),

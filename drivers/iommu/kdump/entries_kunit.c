@@ -9,6 +9,7 @@
 #include <linux/sizes.h>
 #include <linux/workqueue.h>
 
+#include <kunit/device.h>
 #include <kunit/iommu.h>
 #include <kunit/static_stub.h>
 #include <kunit/test.h>
@@ -19,25 +20,9 @@
 
 #define MAX_FAULTS	16
 
-static struct {
-	unsigned int nr;
-	u32 id;
-} silenced;
-
-static void silence(struct iommu_kdump_entries *entries, u32 id)
-{
-	silenced.nr++;
-	silenced.id = id;
-}
-
 static const struct iommu_kdump_entry_ops entry_ops = {
-	.silence = silence,
+	.silence = crash_silence,
 };
-
-static bool active(void)
-{
-	return true;
-}
 
 static void destroy(void *data)
 {
@@ -51,7 +36,7 @@ static struct iommu_kdump_entries *new_entries(struct kunit *test,
 		kunit_kzalloc(test, sizeof(*entries), GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_NULL(test, entries);
-	memset(&silenced, 0, sizeof(silenced));
+	crash_silenced.nr = 0;
 	iommu_kdump_entries_init(entries, &entry_ops, ids, "made-up");
 	KUNIT_ASSERT_EQ(test,
 			kunit_add_action_or_reset(test, destroy, entries), 0);
@@ -144,13 +129,14 @@ static int walk(struct iommu_kdump_entries *entries, u32 id, void *data)
 	return id == walked->last ? -EINTR : 0;
 }
 
+static const struct iommu_kdump_entry_ops own_id_ops = {
+	.own_id = own_id,
+	.silence = crash_silence,
+};
+
 /* What firmware says, and what only the driver knows */
 static void test_walk(struct kunit *test)
 {
-	static const struct iommu_kdump_entry_ops ops = {
-		.own_id = own_id,
-		.silence = silence,
-	};
 	struct iommu_kdump_entries *entries = new_entries(test, NULL);
 	struct crash *crash = crash_new(test, NULL);
 	static const u32 rids[] = { 3, 11 };
@@ -166,7 +152,7 @@ static void test_walk(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, walked.ids[0], 3);
 	KUNIT_EXPECT_EQ(test, walked.ids[1], 11);
 
-	entries->ops = &ops;
+	entries->ops = &own_id_ops;
 	walked.nr = 0;
 	KUNIT_EXPECT_EQ(test, iommu_kdump_walk_ids(entries, dev, walk, &walked),
 			0);
@@ -176,8 +162,30 @@ static void test_walk(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iommu_kdump_keep_entry(entries, 70000, 1), 0);
 	KUNIT_EXPECT_TRUE(test, iommu_kdump_dev_is_old(entries, dev));
 
+	/* One that only its driver has a number for */
+	dev = kunit_device_register(test, "no-firmware");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dev);
 	walked.nr = 0;
-	walked.last = 11;
+	KUNIT_EXPECT_EQ(test, iommu_kdump_walk_ids(entries, dev, walk, &walked),
+			0);
+	KUNIT_EXPECT_EQ(test, walked.nr, 1);
+	KUNIT_EXPECT_EQ(test, walked.ids[0], 70000);
+	crash_check_end(crash);
+}
+
+/* The first one that is not 0 ends it */
+static void test_walk_ends(struct kunit *test)
+{
+	struct iommu_kdump_entries *entries = new_entries(test, NULL);
+	struct walked walked = { .last = 11 };
+	struct crash *crash = crash_new(test, NULL);
+	static const u32 rids[] = { 3, 11 };
+	struct device *dev;
+
+	entries->ops = &own_id_ops;
+	dev = kunit_iommu_add_device(crash->iommu, 0, rids, ARRAY_SIZE(rids));
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dev);
+	crash_boot(crash);
 	KUNIT_EXPECT_EQ(test, iommu_kdump_walk_ids(entries, dev, walk, &walked),
 			-EINTR);
 	KUNIT_EXPECT_EQ(test, walked.nr, 2);
@@ -283,27 +291,27 @@ static void test_fault(struct kunit *test)
 {
 	struct iommu_kdump_entries *entries = new_entries(test, NULL);
 
-	kunit_activate_static_stub(test, iommu_kdump_active, active);
+	crash_begin_kdump_kernel(test);
 	KUNIT_EXPECT_EQ(test, logged(entries, 5, MAX_FAULTS - 1),
 			MAX_FAULTS - 1);
-	KUNIT_EXPECT_EQ(test, silenced.nr, 0);
+	KUNIT_EXPECT_EQ(test, crash_silenced.nr, 0);
 	KUNIT_EXPECT_EQ(test, logged(entries, 5, 1), 1);
-	KUNIT_EXPECT_EQ(test, silenced.nr, 1);
-	KUNIT_EXPECT_EQ(test, silenced.id, 5);
+	KUNIT_EXPECT_EQ(test, crash_silenced.nr, 1);
+	KUNIT_EXPECT_EQ(test, crash_silenced.id, 5);
 
 	/* It does not listen: not in the log, but it is told again */
 	KUNIT_EXPECT_EQ(test, logged(entries, 5, MAX_FAULTS - 1), 0);
-	KUNIT_EXPECT_EQ(test, silenced.nr, 1);
+	KUNIT_EXPECT_EQ(test, crash_silenced.nr, 1);
 	KUNIT_EXPECT_EQ(test, logged(entries, 5, 1), 0);
-	KUNIT_EXPECT_EQ(test, silenced.nr, 2);
+	KUNIT_EXPECT_EQ(test, crash_silenced.nr, 2);
 	KUNIT_EXPECT_EQ(test, logged(entries, 5, 4 * 65536), 0);
 
 	/* Others are counted by themselves, also where no entry can be */
-	silenced.nr = 0;
+	crash_silenced.nr = 0;
 	KUNIT_EXPECT_EQ(test, logged(entries, 0xffffffff, 2 * MAX_FAULTS - 1),
 			MAX_FAULTS);
-	KUNIT_EXPECT_EQ(test, silenced.nr, 1);
-	KUNIT_EXPECT_EQ(test, silenced.id, 0xffffffff);
+	KUNIT_EXPECT_EQ(test, crash_silenced.nr, 1);
+	KUNIT_EXPECT_EQ(test, crash_silenced.id, 0xffffffff);
 	KUNIT_EXPECT_EQ(test, logged(entries, 0, 2), 2);
 	KUNIT_EXPECT_FALSE(test, iommu_kdump_entry_is_old(entries, 5));
 }
@@ -313,18 +321,18 @@ static void test_fault_after_old(struct kunit *test)
 {
 	struct iommu_kdump_entries *entries = new_entries(test, NULL);
 
-	kunit_activate_static_stub(test, iommu_kdump_active, active);
+	crash_begin_kdump_kernel(test);
 	KUNIT_EXPECT_EQ(test, iommu_kdump_keep_entry(entries, 5, 1), 0);
 	KUNIT_EXPECT_EQ(test, logged(entries, 5, MAX_FAULTS + 1), MAX_FAULTS);
 	KUNIT_EXPECT_TRUE(test, iommu_kdump_entry_is_old(entries, 5));
 	KUNIT_EXPECT_TRUE(test, iommu_kdump_entry_left(entries, 5));
 	KUNIT_EXPECT_EQ(test, logged(entries, 5, MAX_FAULTS + 1), MAX_FAULTS);
-	KUNIT_EXPECT_EQ(test, silenced.nr, 2);
+	KUNIT_EXPECT_EQ(test, crash_silenced.nr, 2);
 }
 
 static void silence_replaces(struct iommu_kdump_entries *entries, u32 id)
 {
-	silenced.nr++;
+	crash_silenced.nr++;
 	iommu_kdump_entry_left(entries, id);
 }
 
@@ -337,10 +345,10 @@ static void test_fault_replaced(struct kunit *test)
 	struct iommu_kdump_entries *entries = new_entries(test, NULL);
 
 	entries->ops = &ops;
-	kunit_activate_static_stub(test, iommu_kdump_active, active);
+	crash_begin_kdump_kernel(test);
 	KUNIT_EXPECT_EQ(test, iommu_kdump_keep_entry(entries, 5, 1), 0);
 	KUNIT_EXPECT_EQ(test, logged(entries, 5, MAX_FAULTS), MAX_FAULTS);
-	KUNIT_EXPECT_EQ(test, silenced.nr, 1);
+	KUNIT_EXPECT_EQ(test, crash_silenced.nr, 1);
 	KUNIT_EXPECT_TRUE(test, iommu_kdump_entry_was_left(entries, 5));
 	KUNIT_EXPECT_EQ(test, logged(entries, 5, 4 * MAX_FAULTS), 0);
 }
@@ -351,7 +359,7 @@ static void test_fault_no_crash(struct kunit *test)
 	struct iommu_kdump_entries *entries = new_entries(test, NULL);
 
 	KUNIT_EXPECT_EQ(test, logged(entries, 5, 100), 100);
-	KUNIT_EXPECT_EQ(test, silenced.nr, 0);
+	KUNIT_EXPECT_EQ(test, crash_silenced.nr, 0);
 	KUNIT_EXPECT_TRUE(test, xa_empty(&entries->xa));
 }
 
@@ -398,6 +406,7 @@ static struct kunit_case entries_cases[] = {
 	KUNIT_CASE(test_refuse_all),
 	KUNIT_CASE(test_refuse_many),
 	KUNIT_CASE(test_walk),
+	KUNIT_CASE(test_walk_ends),
 	KUNIT_CASE(test_keep),
 	KUNIT_CASE(test_keep_ids),
 	KUNIT_CASE(test_fault),

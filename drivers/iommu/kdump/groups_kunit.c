@@ -5,6 +5,9 @@
 
 #include <linux/device.h>
 #include <linux/iommu.h>
+#include <linux/prandom.h>
+#include <linux/random.h>
+#include <linux/rcupdate.h>
 #include <linux/sizes.h>
 
 #include <kunit/iommu.h>
@@ -154,6 +157,154 @@ static void test_group_same_mapping_twice(struct kunit *test)
 	crash_check_end(crash);
 }
 
+/* The second table has lower IOVAs than the first, the third the same as that */
+static void test_group_three_tables(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *a = crash_one_device(test, &crash);
+	u64 root = crash_new_table(crash);
+
+	crash_set_entry(crash, 2, KUNIT_IOMMU_PAGING, root, 9);
+	crash_add_legacy(crash, 2, root, SZ_1G, OLD_BUFFERS + SZ_64M, SZ_4K,
+			 PTE_R | PTE_W);
+	crash_add_dev(crash, 0, 2);
+	root = crash_new_table(crash);
+	crash_set_entry(crash, 3, KUNIT_IOMMU_PAGING, root, 10);
+	crash_add_legacy(crash, 3, root, 0xfffff000, OLD_BUFFERS + SZ_16M,
+			 SZ_4K, PTE_R | PTE_W);
+	crash_add_legacy(crash, 3, root, SZ_1G, OLD_BUFFERS + SZ_64M, SZ_4K,
+			 PTE_R | PTE_W);
+	crash_add_dev(crash, 0, 3);
+	crash_boot(crash);
+	crash_bind(crash, a);
+	EXPECT_STATE(crash, a, KDUMP_CARRYING);
+	crash_check_dma(crash, WORKS);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->walked, 3);
+	crash_check_end(crash);
+}
+
+#define RANDOM_PAGES	96
+
+/* Pages of two old tables, as a model of what has to become of them */
+struct random_page {
+	u64 phys;
+	u64 prot;
+	/* In the table of the first device, of the second one */
+	bool in[2];
+};
+
+static u64 random_iova(unsigned int i)
+{
+	/* Over the end of a table, and of the one above it */
+	return SZ_1G - RANDOM_PAGES / 2 * SZ_4K + (u64)i * SZ_4K;
+}
+
+static void random_pages(struct rnd_state *rnd, struct random_page *pages)
+{
+	unsigned int i = 0, left;
+
+	while (i < RANDOM_PAGES) {
+		u32 r = prandom_u32_state(rnd);
+		struct random_page page = {
+			.phys = OLD_BUFFERS + SZ_128M + (r >> 16) % 3 * SZ_16M,
+			.prot = r & BIT(8) ? PTE_R : PTE_R | PTE_W,
+			.in = { r & BIT(0), r & BIT(1) },
+		};
+
+		for (left = 1 + (r >> 20) % 24; left && i < RANDOM_PAGES; left--, i++) {
+			pages[i] = page;
+			pages[i].phys += i * SZ_4K;
+		}
+	}
+}
+
+static void check_random_pages(struct crash *crash,
+			       const struct random_page *pages, unsigned int seed)
+{
+	unsigned int i, rid;
+
+	for (i = 0; i < RANDOM_PAGES; i++) {
+		bool mapped = pages[i].in[0] || pages[i].in[1];
+
+		for (rid = 1; rid <= 2; rid++) {
+			phys_addr_t phys = 0, written;
+			int ret = kunit_iommu_dma(crash->iommu, rid,
+						  random_iova(i) + 8, false,
+						  &phys);
+			int ret_write = kunit_iommu_dma(crash->iommu, rid,
+							random_iova(i), true,
+							&written);
+
+			if (!ret == mapped &&
+			    (!mapped || phys == pages[i].phys + 8) &&
+			    !ret_write == (mapped && pages[i].prot & PTE_W))
+				continue;
+			KUNIT_FAIL(crash->test,
+				   "page %u of device %u, seed %u: %d, %d, %pa", i,
+				   rid, seed, ret, ret_write, &phys);
+			return;
+		}
+	}
+}
+
+/* Runs of pages that are in one table, in the other, in both, and not the same there */
+static void test_group_random_tables(struct kunit *test)
+{
+	struct crash *crash = crash_new(test, NULL);
+	unsigned int seed = get_random_u32(), n, i, t;
+	struct random_page *pages;
+	struct rnd_state rnd;
+
+	pages = kunit_kcalloc(test, RANDOM_PAGES, sizeof(*pages), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, pages);
+	prandom_seed_state(&rnd, seed);
+	crash->expect = SAFE;
+	for (n = 0; n < 60; n++) {
+		unsigned int contradicts = RANDOM_PAGES;
+		struct device *dev;
+		u64 root[2];
+
+		random_pages(&rnd, pages);
+		if (n % 4 == 0) {
+			i = prandom_u32_state(&rnd) % RANDOM_PAGES;
+			if (pages[i].in[0] && pages[i].in[1])
+				contradicts = i;
+		}
+		memset(crash->tables, 0, OLD_TABLES * PAGE_SIZE);
+		crash->nr_tables = 0;
+		for (t = 0; t < 2; t++) {
+			root[t] = crash_new_table(crash);
+			crash_set_entry(crash, 1 + t, KUNIT_IOMMU_PAGING,
+					root[t], 7 + t);
+			dev = crash_add_dev(crash, 0, 1 + t);
+		}
+		for (i = 0; i < RANDOM_PAGES; i++)
+			for (t = 0; t < 2; t++)
+				if (pages[i].in[t])
+					crash_map(crash, root[t], random_iova(i),
+						  pages[i].phys +
+							  (t && i == contradicts ? SZ_4K : 0),
+						  SZ_4K, pages[i].prot);
+		crash_boot(crash);
+		crash_bind(crash, dev);
+		if (contradicts < RANDOM_PAGES) {
+			EXPECT_STATE(crash, dev, KDUMP_BLOCKED);
+			memset(pages, 0, RANDOM_PAGES * sizeof(*pages));
+		} else {
+			EXPECT_STATE(crash, dev, KDUMP_CARRYING);
+		}
+		check_random_pages(crash, pages, seed);
+		kunit_iommu_reset(crash->iommu);
+		crash->nr_devs = 0;
+		rcu_barrier();
+		if (test->status != KUNIT_SUCCESS) {
+			kunit_err(test, "number %u of seed %u", n, seed);
+			return;
+		}
+	}
+	crash_check_end(crash);
+}
+
 static void test_group_contradiction_blocks(struct kunit *test)
 {
 	struct crash *crash;
@@ -289,6 +440,8 @@ static struct kunit_case groups_cases[] = {
 	KUNIT_CASE_PARAM(test_group_aliased, crash_machines),
 	KUNIT_CASE_PARAM(test_group_two_tables, crash_machines),
 	KUNIT_CASE_PARAM(test_group_same_mapping_twice, crash_machines),
+	KUNIT_CASE_PARAM(test_group_three_tables, crash_machines),
+	KUNIT_CASE_PARAM(test_group_random_tables, crash_machines),
 	KUNIT_CASE_PARAM(test_group_contradiction_blocks, crash_machines),
 	KUNIT_CASE_PARAM(test_blocked_keeps_direct_region, crash_machines),
 	KUNIT_CASE_PARAM(test_group_identity_and_paging_blocks, crash_machines),

@@ -148,6 +148,37 @@ static void test_grow_inherited_refused(struct kunit *test)
 	crash_check_end(crash);
 }
 
+/* Two IDs of one device, that lead to different tables: which is right is not known */
+static struct device *add_contradiction(struct crash *crash)
+{
+	static const u32 ids[] = { 2, 3 };
+	struct device *dev = kunit_iommu_add_device(crash->iommu, 0, ids,
+						    ARRAY_SIZE(ids));
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(crash->test, dev);
+	return dev;
+}
+
+/* Its tables are not read, then */
+static void test_grow_inherited_ids_differ(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *a = crash_one_device(test, &crash);
+
+	other_tables(crash);
+	crash_set_entry(crash, 3, KUNIT_IOMMU_PAGING, OLD_RAM, 7);
+	crash_boot(crash);
+	crash_check_dma(crash, WORKS);
+	crash->expect = SAFE;
+	add_contradiction(crash);
+	EXPECT_STATE(crash, a, KDUMP_BLOCKED);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->walked, 1);
+	crash_check_dma(crash, FAULTS);
+	crash_bind(crash, a);
+	crash_use_new(crash, a);
+	crash_check_end(crash);
+}
+
 static void test_grow_inherited_identity(struct kunit *test)
 {
 	struct crash *crash;
@@ -448,6 +479,33 @@ static void test_grow_none(struct kunit *test)
 	crash_check_end(crash);
 }
 
+/* Nor are they where the group is in use */
+static void test_grow_none_ids_differ(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *a = nothing_inherited(test, &crash), *b;
+
+	other_tables(crash);
+	crash_set_entry(crash, 3, KUNIT_IOMMU_PAGING, OLD_RAM, 7);
+	crash_boot(crash);
+	crash_bind(crash, a);
+	crash_use_new(crash, a);
+	crash_check_dma(crash, WORKS);
+	crash->expect = SAFE;
+	b = add_contradiction(crash);
+	refuse(crash, 2, true);
+	crash->validated = true;
+	crash_check_dma(crash, FAULTS);
+	EXPECT_STATE(crash, a, KDUMP_NONE);
+	KUNIT_EXPECT_EQ(test, kunit_iommu_get_stats(crash->iommu)->walked, 0);
+	crash_check_new(crash);
+	crash_bind(crash, b);
+	crash_map_new(crash, b);
+	crash_check_new(crash);
+	crash_check_dma(crash, FAULTS);
+	crash_check_end(crash);
+}
+
 static void test_grow_none_identity(struct kunit *test)
 {
 	struct crash *crash;
@@ -577,6 +635,7 @@ static struct kunit_case grow_cases[] = {
 	KUNIT_CASE_PARAM(test_grow_inherited, crash_machines),
 	KUNIT_CASE_PARAM(test_grow_one_by_one, crash_machines),
 	KUNIT_CASE_PARAM(test_grow_inherited_refused, crash_machines),
+	KUNIT_CASE_PARAM(test_grow_inherited_ids_differ, crash_machines),
 	KUNIT_CASE_PARAM(test_grow_inherited_identity, crash_machines),
 	KUNIT_CASE_PARAM(test_grow_carrying_same, crash_machines),
 	KUNIT_CASE_PARAM(test_grow_carrying_other, crash_machines),
@@ -589,6 +648,7 @@ static struct kunit_case grow_cases[] = {
 	KUNIT_CASE_PARAM(test_grow_blocked, crash_machines),
 	KUNIT_CASE_PARAM(test_grow_claimed, crash_machines),
 	KUNIT_CASE_PARAM(test_grow_none, crash_machines),
+	KUNIT_CASE_PARAM(test_grow_none_ids_differ, crash_machines),
 	KUNIT_CASE_PARAM(test_grow_none_identity, crash_machines),
 	KUNIT_CASE_PARAM(test_alias_carrying, crash_machines),
 	KUNIT_CASE_PARAM(test_alias_inherited, crash_machines),

@@ -451,7 +451,7 @@ int iommu_kdump_import_member(struct iommu_kdump_group *kg,
 	if (!ret) {
 		report = alloc_report(kg, &more, PASS_COLLECT);
 		ret = report ? import_late(report, kdev) : -ENOMEM;
-		if (report && !ret) {
+		if (!ret) {
 			more.mapped = report->carrier.mapped;
 			more.new_tables =
 				iommu_kdump_carrier_tables(&report->carrier);

@@ -4,12 +4,13 @@
  */
 
 #include <linux/device.h>
-#include <linux/error-injection.h>
+#include <linux/fault-inject.h>
 #include <linux/idr.h>
 #include <linux/iommu.h>
 #include <linux/iommu-kdump.h>
+#include <linux/iova.h>
 #include <linux/kallsyms.h>
-#include <linux/kprobes.h>
+#include <linux/mm.h>
 #include <linux/notifier.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
@@ -21,6 +22,7 @@
 #include <kunit/static_stub.h>
 #include <kunit/test.h>
 
+#include "../dma-iommu.h"
 #include "../iommu-priv.h"
 #include "crash_kunit.h"
 #include "kdump.h"
@@ -72,7 +74,7 @@ static void test_tables_counted(struct kunit *test)
 
 	if (IS_ENABLED(CONFIG_SMP))
 		kunit_skip(test, "pages are counted exactly on one processor only");
-	if (crash->machine->plain)
+	if (!crash_counts_tables(crash))
 		kunit_skip(test, "pages are counted exactly by generic_pt only");
 
 	/* An empty table of the crashed kernel, for what there is in any case */
@@ -135,6 +137,44 @@ static void test_memory_pressure(struct kunit *test)
 	crash_check_end(crash);
 }
 
+static u64 pages_free, pages_carried;
+
+static u64 fake_free_pages(void)
+{
+	return pages_free;
+}
+
+static u64 fake_carried_pages(void)
+{
+	return pages_carried;
+}
+
+static u64 budget(u64 available, u64 carried)
+{
+	pages_free = available;
+	pages_carried = carried;
+	return iommu_kdump_table_budget();
+}
+
+/* The last eighth of the memory is the dump's, as is half of all */
+static void test_budget(struct kunit *test)
+{
+	u64 total = totalram_pages();
+
+	kunit_activate_static_stub(test, iommu_kdump_free_pages,
+				   fake_free_pages);
+	kunit_activate_static_stub(test, iommu_kdump_carried_pages,
+				   fake_carried_pages);
+	KUNIT_EXPECT_EQ(test, budget(total, 0), total / 8);
+	KUNIT_EXPECT_EQ(test, budget(total / 8 + 5, 0), 5);
+	KUNIT_EXPECT_EQ(test, budget(total / 8, 0), 0);
+	KUNIT_EXPECT_EQ(test, budget(total / 8 - 1, 0), 0);
+	KUNIT_EXPECT_EQ(test, budget(0, 0), 0);
+	KUNIT_EXPECT_EQ(test, budget(total, total / 2 - 5), 5);
+	KUNIT_EXPECT_EQ(test, budget(total, total / 2), 0);
+	KUNIT_EXPECT_EQ(test, budget(total, total / 2 + 1), 0);
+}
+
 /* Before anybody is killed for memory, the old mappings of all groups go */
 static void test_out_of_memory(struct kunit *test)
 {
@@ -155,7 +195,7 @@ static void test_out_of_memory(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iommu_kdump_out_of_memory(NULL, 0, &freed),
 			NOTIFY_OK);
 	/* It is believed */
-	if (!crash->machine->plain && !IS_ENABLED(CONFIG_SMP))
+	if (crash_counts_tables(crash) && !IS_ENABLED(CONFIG_SMP))
 		KUNIT_EXPECT_EQ(test, freed,
 				before - pages_of(NR_IOMMU_PAGES));
 	EXPECT_STATE(crash, dev, KDUMP_RELEASED);
@@ -186,8 +226,7 @@ static void test_out_of_memory(struct kunit *test)
  * fail have to be freed in the end.
  */
 
-#if IS_ENABLED(CONFIG_FUNCTION_ERROR_INJECTION) && \
-	IS_ENABLED(CONFIG_FAILSLAB) && IS_ENABLED(CONFIG_FAIL_PAGE_ALLOC)
+#if IS_ENABLED(CONFIG_FAILSLAB) && IS_ENABLED(CONFIG_FAIL_PAGE_ALLOC)
 
 /* Flags by which the framework's own allocations are known */
 #define OWN_GFP		(__GFP_NORETRY | __GFP_NOWARN)
@@ -200,8 +239,9 @@ static struct {
 	/* Flags that it must have */
 	gfp_t need;
 	unsigned int seen;
-	/* Which one fails, 0 for none */
+	/* Which one fails, 0 for none; all of them */
 	unsigned int nth;
+	bool all;
 	bool failed;
 	/* What has been allocated and not been freed yet */
 	raw_spinlock_t lock;
@@ -220,38 +260,24 @@ static bool inject_counts(gfp_t gfp)
 	return current == inject.task && (gfp & inject.need) == inject.need;
 }
 
-static int inject_fail(struct pt_regs *regs, gfp_t gfp, unsigned long ret)
+static bool inject_fail(gfp_t gfp)
 {
-	/* The breakpoint of the probe counts as an interrupt itself */
-	if (!inject_counts(gfp) || in_serving_softirq() ||
-	    hardirq_count() > HARDIRQ_OFFSET || ++inject.seen != inject.nth)
-		return 0;
+	if ((gfp & __GFP_NOFAIL) || !in_task() || !inject_counts(gfp) ||
+	    (++inject.seen != inject.nth && !inject.all))
+		return false;
 	inject.failed = true;
-	regs_set_return_value(regs, ret);
-	override_function_with_return(regs);
-	return 1;
+	return true;
 }
-NOKPROBE_SYMBOL(inject_fail);
 
-static int inject_slab(struct kprobe *kp, struct pt_regs *regs)
+static int inject_slab(struct kmem_cache *cache, gfp_t gfp)
 {
-	return inject_fail(regs, regs_get_kernel_argument(regs, 1), -ENOMEM);
+	return inject_fail(gfp) ? -ENOMEM : 0;
 }
-NOKPROBE_SYMBOL(inject_slab);
 
-static int inject_page(struct kprobe *kp, struct pt_regs *regs)
+static bool inject_page(gfp_t gfp, unsigned int order)
 {
-	return inject_fail(regs, regs_get_kernel_argument(regs, 0), true);
+	return inject_fail(gfp);
 }
-NOKPROBE_SYMBOL(inject_page);
-
-/* Having one keeps the probe from being turned into a jump */
-static void inject_post(struct kprobe *kp, struct pt_regs *regs,
-			unsigned long flags)
-{
-}
-
-static struct kprobe inject_slab_probe, inject_page_probe;
 
 /*
  * What describes virtual memory is kept by vmalloc for the next time, and what holds free
@@ -327,32 +353,20 @@ static void inject_end(void *unused)
 	unregister_trace_kmem_cache_alloc(track_cache_alloc, NULL);
 	unregister_trace_kmalloc(track_kmalloc, NULL);
 	tracepoint_synchronize_unregister();
-	unregister_kprobe(&inject_page_probe);
-	unregister_kprobe(&inject_slab_probe);
 }
 
 static void inject_begin(struct kunit *test)
 {
-	int slab, page;
-
-	memset(&inject_slab_probe, 0, sizeof(inject_slab_probe));
-	inject_slab_probe.symbol_name = "should_failslab";
-	inject_slab_probe.pre_handler = inject_slab;
-	inject_slab_probe.post_handler = inject_post;
-	memset(&inject_page_probe, 0, sizeof(inject_page_probe));
-	inject_page_probe.symbol_name = "should_fail_alloc_page";
-	inject_page_probe.pre_handler = inject_page;
-	inject_page_probe.post_handler = inject_post;
-	slab = register_kprobe(&inject_slab_probe);
-	page = register_kprobe(&inject_page_probe);
+	kunit_activate_static_stub(test, should_failslab, inject_slab);
+	kunit_activate_static_stub(test, should_fail_alloc_page, inject_page);
 	register_trace_kmalloc(track_kmalloc, NULL);
 	register_trace_kmem_cache_alloc(track_cache_alloc, NULL);
 	register_trace_kfree(track_kfree, NULL);
 	register_trace_kmem_cache_free(track_cache_free, NULL);
 	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, inject_end, NULL),
 			0);
-	KUNIT_ASSERT_EQ(test, slab, 0);
-	KUNIT_ASSERT_EQ(test, page, 0);
+	inject.nth = 0;
+	inject.all = false;
 	inject.nr_tracked = 0;
 	inject.lost = 0;
 }
@@ -368,6 +382,23 @@ static void inject_off(void)
 {
 	inject.task = NULL;
 	barrier();
+}
+
+/* All that allocation n and the others have led to is gone with the machine */
+static void check_leaks(struct crash *crash, unsigned long tables, unsigned int n)
+{
+	struct kunit *test = crash->test;
+
+	kunit_iommu_reset(crash->iommu);
+	crash->nr_devs = 0;
+	rcu_barrier();
+	KUNIT_EXPECT_EQ_MSG(test, inject.nr_tracked, 0,
+			    "allocation %u: leak from %pS", n,
+			    inject.tracked[0].caller);
+	inject.nr_tracked = 0;
+	KUNIT_EXPECT_EQ_MSG(test, inject.lost, 0, "MAX_TRACKED is too low");
+	KUNIT_EXPECT_EQ_MSG(test, pages_of(NR_IOMMU_PAGES), tables,
+			    "allocation %u: page tables leak", n);
 }
 
 /* Does the DMA of the device go on, or is it blocked? Nothing between. */
@@ -449,17 +480,7 @@ static void test_allocation_failures(struct kunit *test)
 		crash->expect = SAFE;
 		crash_grace_over(dev);
 		crash_check_dma(crash, FAULTS);
-		kunit_iommu_reset(crash->iommu);
-		crash->nr_devs = 0;
-		rcu_barrier();
-
-		KUNIT_EXPECT_EQ_MSG(test, inject.nr_tracked, 0,
-				    "allocation %u: leak from %pS", n,
-				    inject.tracked[0].caller);
-		inject.nr_tracked = 0;
-		KUNIT_EXPECT_EQ_MSG(test, inject.lost, 0, "MAX_TRACKED is too low");
-		KUNIT_EXPECT_EQ_MSG(test, pages_of(NR_IOMMU_PAGES), tables,
-				    "allocation %u: page tables leak", n);
+		check_leaks(crash, tables, n);
 		crash_check_end(crash);
 		/*
 		 * A thread that the kernel has started meanwhile has its stack from
@@ -485,15 +506,204 @@ static void test_allocation_failures(struct kunit *test)
 		   n - 1, blocked, carried - 1);
 }
 
-static void silence_nothing(struct iommu_kdump_entries *entries, u32 id)
+/* A node of the allocator that is not in the list would never be given back */
+static void check_reservation(struct crash *crash, struct device *dev, u64 iova,
+			      unsigned int n)
 {
+	struct iommu_domain *domain = dev->iommu_group->default_domain;
+	struct iommu_kdump_iova *old = iommu_dma_kdump_iova(domain);
+	struct iova_domain *iovad = iommu_dma_iova_domain(domain);
+	int i = iommu_kdump_find_below(&old->reserved, iova);
+
+	KUNIT_EXPECT_EQ_MSG(crash->test,
+			    !!find_iova(iovad, iova_pfn(iovad, iova)),
+			    i >= 0 && iova <= old->reserved.r[i].last,
+			    "allocation %u: nobody's node at %#llx", n, iova);
+}
+
+/* The same for a device that comes late: it costs nobody else anything */
+static void test_late_allocation_failures(struct kunit *test)
+{
+	struct crash *crash = crash_new(test, NULL);
+	unsigned int n, i, blocked = 0, carried = 0;
+	struct legacy *l;
+	u64 root, other;
+
+	root = crash_translated(crash, 1, 7);
+	/* A page that is reserved already, and the one behind it */
+	other = crash_new_table(crash);
+	l = crash_add_legacy(crash, 2, other, 0xfffff000, OLD_BUFFERS + SZ_16M,
+			     SZ_4K, PTE_R | PTE_W);
+	crash_add_legacy(crash, 2, other, SZ_4G, OLD_BUFFERS + SZ_128M, SZ_4K,
+			 PTE_R | PTE_W);
+	for (i = 0; i < 20; i++)
+		crash_map(crash, other, SZ_2G + i * SZ_256K,
+			  OLD_BUFFERS + SZ_128M + SZ_64K + i * SZ_64K, SZ_4K,
+			  PTE_R | PTE_W);
+	inject_begin(test);
+
+	for (n = 1;; n++) {
+		unsigned long tables = pages_of(NR_IOMMU_PAGES);
+		struct device *a, *b;
+		bool parked;
+
+		crash_set_entry(crash, 1, KUNIT_IOMMU_PAGING, root, 7);
+		crash_set_entry(crash, 2, KUNIT_IOMMU_PAGING, other, 9);
+		a = crash_add_dev(crash, 0, 1);
+		crash->expect = SAFE;
+		crash->validated = false;
+		crash_boot(crash);
+		crash_bind(crash, a);
+		crash_map_new(crash, a);
+		inject.seen = 0;
+		inject.nth = n;
+		inject.failed = false;
+		inject_on(OWN_GFP);
+		b = crash_add_dev(crash, 0, 2);
+		inject_off();
+
+		EXPECT_STATE(crash, a, KDUMP_CARRYING);
+		mutex_lock(&b->iommu_group->mutex);
+		parked = iommu_group_is_parked(b->iommu_group, b);
+		mutex_unlock(&b->iommu_group->mutex);
+		blocked += parked;
+		carried += !parked;
+		l[0].refused = parked;
+		l[1].refused = parked;
+		crash->validated = true;
+		crash_check_dma(crash, WORKS);
+		check_reservation(crash, a, SZ_4G, n);
+		check_reservation(crash, a, SZ_2G, n);
+		check_reservation(crash, a, SZ_2G + 19 * SZ_256K, n);
+		crash_check_new(crash);
+
+		l[0].refused = false;
+		l[1].refused = false;
+		crash->expect = SAFE;
+		crash->validated = false;
+		crash_bind(crash, b);
+		crash_map_new(crash, b);
+		crash_check_new(crash);
+		crash_unmap_new(crash);
+		crash_grace_over(a);
+		crash_check_dma(crash, FAULTS);
+		check_leaks(crash, tables, n);
+		crash_check_end(crash);
+		if (!inject.failed)
+			break;
+		KUNIT_ASSERT_LT(test, n, 1000);
+		KUNIT_ASSERT_EQ(test, test->status, KUNIT_SUCCESS);
+	}
+	KUNIT_EXPECT_GE(test, carried, 1);
+	KUNIT_EXPECT_GE(test, blocked, 5);
+	kunit_info(test, "%u allocations have failed: %u times blocked, %u times carried on\n",
+		   n - 1, blocked, carried - 1);
+}
+
+/* Nothing that the framework allocates, until inject_off() */
+static void inject_all(struct kunit *test)
+{
+	inject_begin(test);
+	inject.all = true;
+	inject_on(OWN_GFP);
+}
+
+static void boot_without_memory(struct crash *crash)
+{
+	crash->expect = SAFE;
+	inject_all(crash->test);
+	crash_boot(crash);
+	inject_off();
+}
+
+/* Nothing is known of the group then, and new mappings stay away from its old DMA */
+static void test_no_memory_at_all(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = crash_one_device(test, &crash);
+	struct iommu_domain *domain;
+	struct iova_domain *iovad;
+	unsigned long pfn;
+
+	boot_without_memory(crash);
+	KUNIT_EXPECT_NULL(test, dev->iommu_group->kdump);
+	KUNIT_EXPECT_TRUE(test,
+			  iommu_is_dma_domain(dev->iommu_group->domain));
+	domain = dev->iommu_group->domain;
+	KUNIT_EXPECT_TRUE(test, iommu_dma_kdump_iova(domain)->low);
+	/* Where one finds no room at low IOVAs, others that share it still may */
+	iovad = iommu_dma_iova_domain(domain);
+	pfn = iommu_kdump_alloc_iova(domain, iovad, iova_pfn(iovad, SZ_2G),
+				     DMA_BIT_MASK(40));
+	KUNIT_EXPECT_NE(test, pfn, 0);
+	free_iova(iovad, pfn);
+	KUNIT_EXPECT_TRUE(test, iommu_dma_kdump_iova(domain)->low);
+	crash_check_dma(crash, FAULTS);
+	crash_bind(crash, dev);
+	crash_use_new(crash, dev);
+	crash_check_dma(crash, FAULTS);
+	crash_unmap_new(crash);
+	kunit_iommu_reset(crash->iommu);
+	crash->nr_devs = 0;
+	rcu_barrier();
+	KUNIT_EXPECT_EQ(test, inject.nr_tracked, 0);
+	crash_check_end(crash);
+}
+
+/* One that joins later has memory, and inherits */
+static void test_memory_again(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = crash_one_device(test, &crash), *late;
+	struct iommu_kdump_iova *shared;
+
+	crash_translated(crash, 2, 6);
+	boot_without_memory(crash);
+	crash_bind(crash, dev);
+	crash_use_new(crash, dev);
+	shared = iommu_dma_kdump_iova(dev->iommu_group->domain);
+	late = crash_add_dev(crash, 0, 2);
+	/* What is all groups' that had no memory is not this one's any more */
+	KUNIT_EXPECT_PTR_NE(test,
+			    iommu_dma_kdump_iova(dev->iommu_group->domain),
+			    shared);
+	EXPECT_STATE(crash, late, KDUMP_CARRYING);
+	KUNIT_EXPECT_GT(test, late->iommu_group->kdump->stats.reserved, 0);
+	crash_bind(crash, late);
+	crash_use_new(crash, late);
+	crash_check_end(crash);
+}
+
+/* The group is in use: what is not known of a device must not reach the others */
+static void test_late_without_memory(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *dev = crash_one_device(test, &crash), *late;
+
+	crash_translated(crash, 2, 6);
+	crash_boot(crash);
+	crash_bind(crash, dev);
+	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
+	crash_use_new(crash, dev);
+	crash->expect = SAFE;
+	inject_all(test);
+	late = crash_add_dev(crash, 0, 2);
+	inject_off();
+	mutex_lock(&late->iommu_group->mutex);
+	KUNIT_EXPECT_TRUE(test,
+			  iommu_group_is_parked(late->iommu_group, late));
+	mutex_unlock(&late->iommu_group->mutex);
+	crash_dma(crash);
+	crash_bind(crash, late);
+	crash_use_new(crash, late);
+	crash_check_end(crash);
 }
 
 /* What is not remembered has cost nothing, and is not forgotten to be refused */
 static void test_entries_without_memory(struct kunit *test)
 {
 	static const struct iommu_kdump_entry_ops ops = {
-		.silence = silence_nothing,
+		.silence = crash_silence,
 	};
 	struct iommu_kdump_entries entries = {};
 	struct iommu_kdump_ids ids;
@@ -548,22 +758,6 @@ static void test_entries_without_memory(struct kunit *test)
 	ida_destroy(&ida);
 }
 
-static struct {
-	unsigned int nr;
-	u32 id;
-} silenced;
-
-static void silence_one(struct iommu_kdump_entries *entries, u32 id)
-{
-	silenced.nr++;
-	silenced.id = id;
-}
-
-static bool active(void)
-{
-	return true;
-}
-
 /* Is a fault to be logged, if there is no memory to count it? */
 static bool fault_uncounted(struct iommu_kdump_entries *entries, u32 id)
 {
@@ -582,53 +776,57 @@ static bool fault_uncounted(struct iommu_kdump_entries *entries, u32 id)
 static void test_faults_without_memory(struct kunit *test)
 {
 	static const struct iommu_kdump_entry_ops ops = {
-		.silence = silence_one,
+		.silence = crash_silence,
 	};
 	struct iommu_kdump_entries *entries =
 		kunit_kzalloc(test, sizeof(*entries), GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_NULL(test, entries);
-	kunit_activate_static_stub(test, iommu_kdump_active, active);
-	silenced.nr = 0;
+	crash_begin_kdump_kernel(test);
+	crash_silenced.nr = 0;
 	iommu_kdump_entries_init(entries, &ops, NULL, "made-up");
 	inject_begin(test);
 	KUNIT_EXPECT_FALSE(test, fault_uncounted(entries, 5));
-	KUNIT_EXPECT_EQ(test, silenced.nr, 1);
-	KUNIT_EXPECT_EQ(test, silenced.id, 5);
+	KUNIT_EXPECT_EQ(test, crash_silenced.nr, 1);
+	KUNIT_EXPECT_EQ(test, crash_silenced.id, 5);
 	KUNIT_EXPECT_FALSE(test, fault_uncounted(entries, 0));
-	KUNIT_EXPECT_EQ(test, silenced.nr, 2);
-	KUNIT_EXPECT_EQ(test, silenced.id, 0);
+	KUNIT_EXPECT_EQ(test, crash_silenced.nr, 2);
+	KUNIT_EXPECT_EQ(test, crash_silenced.id, 0);
 
 	/* With memory nobody is silenced by a single one */
 	KUNIT_EXPECT_FALSE(test, iommu_kdump_fault(entries, 6));
 	flush_work(&entries->silence_work);
-	KUNIT_EXPECT_EQ(test, silenced.nr, 2);
+	KUNIT_EXPECT_EQ(test, crash_silenced.nr, 2);
+
+	/* Nor is an entry kept that nobody could remember */
+	inject.seen = 0;
+	inject_on(0);
+	KUNIT_EXPECT_EQ(test, iommu_kdump_keep_entry(entries, 7, 1), -ENOMEM);
+	inject_off();
+	KUNIT_EXPECT_FALSE(test, iommu_kdump_entry_is_old(entries, 7));
 	iommu_kdump_entries_destroy(entries);
 }
 #else
 static void test_allocation_failures(struct kunit *test)
 {
-	kunit_skip(test, "needs FUNCTION_ERROR_INJECTION, FAILSLAB and FAIL_PAGE_ALLOC");
-}
-
-static void test_entries_without_memory(struct kunit *test)
-{
-	kunit_skip(test, "needs FUNCTION_ERROR_INJECTION, FAILSLAB and FAIL_PAGE_ALLOC");
-}
-
-static void test_faults_without_memory(struct kunit *test)
-{
-	kunit_skip(test, "needs FUNCTION_ERROR_INJECTION, FAILSLAB and FAIL_PAGE_ALLOC");
+	kunit_skip(test, "and six others need FAILSLAB and FAIL_PAGE_ALLOC");
 }
 #endif
 
 static struct kunit_case memory_cases[] = {
 	KUNIT_CASE_PARAM(test_tables_counted, crash_machines),
 	KUNIT_CASE_PARAM(test_memory_pressure, crash_machines),
+	KUNIT_CASE(test_budget),
 	KUNIT_CASE_PARAM(test_out_of_memory, crash_machines),
 	KUNIT_CASE_PARAM(test_allocation_failures, crash_machines),
+#if IS_ENABLED(CONFIG_FAILSLAB) && IS_ENABLED(CONFIG_FAIL_PAGE_ALLOC)
+	KUNIT_CASE_PARAM(test_late_allocation_failures, crash_machines),
+	KUNIT_CASE_PARAM(test_no_memory_at_all, crash_machines),
+	KUNIT_CASE_PARAM(test_memory_again, crash_machines),
+	KUNIT_CASE_PARAM(test_late_without_memory, crash_machines),
 	KUNIT_CASE(test_entries_without_memory),
 	KUNIT_CASE(test_faults_without_memory),
+#endif
 	{}
 };
 

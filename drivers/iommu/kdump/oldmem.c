@@ -299,6 +299,7 @@ static void * __init map_header(u64 size)
 {
 	u64 last;
 
+	KUNIT_STATIC_STUB_REDIRECT(map_header, size);
 	if (check_add_overflow(elfcorehdr_addr, size - 1, &last))
 		return NULL;
 	return memremap(elfcorehdr_addr, size, MEMREMAP_WB);
@@ -363,39 +364,25 @@ static unsigned int __init add_crash_mem(unsigned int n, u64 start, u64 end)
 
 /*
  * Old RAM and crash memory must not overlap; where they do, the header lies or
- * was overwritten, and the crash kernel wins.
+ * was overwritten, and the crash kernel wins. Its own ranges are in order, and do
+ * not touch each other.
  */
-static int __init find_crash_mem(u64 hdr_size)
+static int __init cut_crash_mem(const struct range *own, unsigned int n)
 {
-	struct range *own, *cut;
-	unsigned int i, j, n, nr = 0, nr_cut = 0;
-	u64 mi;
-	phys_addr_t start, end;
+	unsigned int i, j, nr_cut = 0;
+	struct range *cut;
 
-	for_each_mem_range(mi, &start, &end)
-		nr++;
-	own = kvmalloc_array(nr + 1, sizeof(*own), GFP_KERNEL);
-	crash_mem = kvmalloc_array(nr + 1, sizeof(*crash_mem), GFP_KERNEL);
-	cut = kvmalloc_array(nr_old_ram + nr + 1, sizeof(*cut), GFP_KERNEL);
-	if (!own || !crash_mem || !cut) {
-		kvfree(own);
+	crash_mem = kvmalloc_array(n, sizeof(*crash_mem), GFP_KERNEL);
+	/* Each range of its own parts one of old RAM at most */
+	cut = kvmalloc_array(nr_old_ram + n, sizeof(*cut), GFP_KERNEL);
+	if (!crash_mem || !cut) {
 		kvfree(cut);
 		return -ENOMEM;
 	}
 
-	n = 0;
-	for_each_mem_range(mi, &start, &end) {
-		if (n == nr)
-			break;
-		own[n].start = start;
-		own[n++].end = end - 1;
-	}
-	own[n].start = PAGE_ALIGN_DOWN(elfcorehdr_addr);
-	own[n++].end = PAGE_ALIGN(elfcorehdr_addr + hdr_size) - 1;
-	n = normalize(own, n);
-
 	for (i = 0, j = 0; i < nr_old_ram; i++) {
 		u64 pos = old_ram[i].start;
+		bool to_the_end = false;
 
 		while (j < n && own[j].end < pos)
 			j++;
@@ -404,11 +391,13 @@ static int __init find_crash_mem(u64 hdr_size)
 				cut[nr_cut].start = pos;
 				cut[nr_cut++].end = own[j].start - 1;
 			}
-			pos = own[j].end + 1;
-			if (own[j].end >= old_ram[i].end)
+			/* It may reach into the next one as well */
+			to_the_end = own[j].end >= old_ram[i].end;
+			if (to_the_end)
 				break;
+			pos = own[j].end + 1;
 		}
-		if (pos <= old_ram[i].end) {
+		if (!to_the_end) {
 			cut[nr_cut].start = pos;
 			cut[nr_cut++].end = old_ram[i].end;
 		}
@@ -420,8 +409,75 @@ static int __init find_crash_mem(u64 hdr_size)
 	for (i = 0; i < n; i++)
 		nr_crash_mem = add_crash_mem(nr_crash_mem, own[i].start,
 					     own[i].end);
-	kvfree(own);
 	return nr_old_ram ? 0 : -EUCLEAN;
+}
+
+static int __init find_crash_mem(u64 hdr_size)
+{
+	unsigned int n = 0, nr = 0;
+	phys_addr_t start, end;
+	struct range *own;
+	int ret;
+	u64 mi;
+
+	for_each_mem_range(mi, &start, &end)
+		nr++;
+	own = kvmalloc_array(nr + 1, sizeof(*own), GFP_KERNEL);
+	if (!own)
+		return -ENOMEM;
+
+	for_each_mem_range(mi, &start, &end) {
+		if (n == nr)
+			break;
+		own[n].start = start;
+		own[n++].end = end - 1;
+	}
+	own[n].start = PAGE_ALIGN_DOWN(elfcorehdr_addr);
+	own[n++].end = PAGE_ALIGN(elfcorehdr_addr + hdr_size) - 1;
+	ret = cut_crash_mem(own, normalize(own, n));
+	kvfree(own);
+	return ret;
+}
+
+static int __init read_header(void)
+{
+	Elf64_Ehdr *ehdr;
+	void *header;
+	int ret = -EUCLEAN;
+	u64 size;
+
+	if (elfcorehdr_addr == ELFCORE_ADDR_ERR)
+		return -EUCLEAN;
+	ehdr = map_header(sizeof(*ehdr));
+	if (!ehdr)
+		return -ENOMEM;
+	size = header_size(ehdr);
+	memunmap(ehdr);
+	if (!size)
+		return -EUCLEAN;
+
+	header = map_header(size);
+	if (!header)
+		return -ENOMEM;
+	ehdr = header;
+	/* Mapped again: what was checked may have been overwritten */
+	if (header_size(ehdr) == size)
+		ret = parse_phdrs(header + ehdr->e_phoff, ehdr->e_phnum);
+	memunmap(header);
+	return ret ?: find_crash_mem(size);
+}
+
+static int __init learn_memory(void)
+{
+	int ret = read_header();
+
+	if (!ret)
+		return 0;
+	nr_old_ram = 0;
+	nr_crash_mem = 0;
+	pr_err("ELF core header at %#llx is unusable (%d): nothing can be inherited, old DMA will be blocked\n",
+	       elfcorehdr_addr, ret);
+	return ret;
 }
 
 /**
@@ -440,46 +496,11 @@ int __init iommu_kdump_oldmem_init(void)
 {
 	static bool done __initdata;
 	static int ret __initdata;
-	Elf64_Ehdr *ehdr;
-	void *header;
-	u64 size;
 
 	if (done || !is_kdump_kernel())
 		return ret;
 	done = true;
-
-	ret = -EUCLEAN;
-	if (elfcorehdr_addr == ELFCORE_ADDR_ERR)
-		goto err;
-	ehdr = map_header(sizeof(*ehdr));
-	if (!ehdr) {
-		ret = -ENOMEM;
-		goto err;
-	}
-	size = header_size(ehdr);
-	memunmap(ehdr);
-	if (!size)
-		goto err;
-
-	header = map_header(size);
-	if (!header) {
-		ret = -ENOMEM;
-		goto err;
-	}
-	ehdr = header;
-	/* Mapped again: what was checked may have been overwritten */
-	if (header_size(ehdr) == size)
-		ret = parse_phdrs(header + ehdr->e_phoff, ehdr->e_phnum);
-	memunmap(header);
-	if (!ret)
-		ret = find_crash_mem(size);
-	if (!ret)
-		return 0;
-err:
-	nr_old_ram = 0;
-	nr_crash_mem = 0;
-	pr_err("ELF core header at %#llx is unusable (%d): nothing can be inherited, old DMA will be blocked\n",
-	       elfcorehdr_addr, ret);
+	ret = learn_memory();
 	return ret;
 }
 

@@ -245,7 +245,9 @@ static void __init test_crash_memory(struct kunit *test)
 	/* The header lies in the old memory, in parts of two pages */
 	elfcorehdr_addr = TEST_BASE + 3 * PAGE_SIZE + 100;
 	KUNIT_ASSERT_EQ(test, parse_phdrs(phdr, ARRAY_SIZE(phdr)), 0);
+	KUNIT_EXPECT_FALSE(test, iommu_kdump_oldmem_known());
 	KUNIT_ASSERT_EQ(test, find_crash_mem(PAGE_SIZE), 0);
+	KUNIT_EXPECT_TRUE(test, iommu_kdump_oldmem_known());
 
 	for (addr = 0; addr < SZ_4G; addr += SZ_64K) {
 		bool own = in_memblock(addr);
@@ -273,6 +275,147 @@ static void __init test_crash_memory(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, iommu_kdump_is_old_ram(TEST_BASE, 3 * PAGE_SIZE));
 	KUNIT_EXPECT_FALSE(test,
 			   iommu_kdump_is_old_ram(TEST_BASE, 3 * PAGE_SIZE + 1));
+}
+
+/* Memory of both kernels in any order: the crash kernel's is cut out of the other */
+static void __init test_crash_memory_anywhere(struct kunit *test)
+{
+	unsigned int seed = get_random_u32(), i, n;
+	struct rnd_state rnd;
+	struct range *own;
+
+	replace_ranges(test);
+	own = kunit_kcalloc(test, 8, sizeof(*own), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, own);
+	prandom_seed_state(&rnd, seed);
+	for (i = 0; i < 3000; i++) {
+		unsigned int nr_old = 1 + prandom_u32_state(&rnd) % 4;
+		unsigned int nr_own = 1 + prandom_u32_state(&rnd) % 8;
+		u64 was_old = 0, is_own = 0, extent, last;
+		Elf64_Phdr phdr[4] = {};
+
+		for (n = 0; n < nr_old; n++) {
+			u64 first = prandom_u32_state(&rnd) % TEST_PAGES;
+			u64 pages = 1 + prandom_u32_state(&rnd) % (TEST_PAGES - first);
+
+			phdr[n].p_type = PT_LOAD;
+			phdr[n].p_paddr = TEST_BASE + first * PAGE_SIZE;
+			phdr[n].p_memsz = pages * PAGE_SIZE;
+			was_old |= GENMASK_ULL(first + pages - 1, first);
+		}
+		for (n = 0; n < nr_own; n++) {
+			u64 first = prandom_u32_state(&rnd) % TEST_PAGES;
+			u64 pages = 1 + prandom_u32_state(&rnd) % 4;
+
+			pages = min(pages, TEST_PAGES - first);
+			own[n].start = TEST_BASE + first * PAGE_SIZE;
+			own[n].end = own[n].start + pages * PAGE_SIZE - 1;
+			is_own |= GENMASK_ULL(first + pages - 1, first);
+		}
+		/* It ends with all addresses, and pages of the crashed kernel do not */
+		if (prandom_u32_state(&rnd) % 16 == 0) {
+			own[0].end = U64_MAX;
+			n = (own[0].start - TEST_BASE) / PAGE_SIZE;
+			is_own |= GENMASK_ULL(63, n);
+		}
+		drop_ranges();
+		KUNIT_ASSERT_EQ(test, parse_phdrs(phdr, nr_old), 0);
+		if (cut_crash_mem(own, normalize(own, nr_own)) !=
+		    (was_old & ~is_own ? 0 : -EUCLEAN)) {
+			KUNIT_FAIL(test, "wrong verdict, number %u of seed %u", i, seed);
+			return;
+		}
+		for (n = 0; n < TEST_PAGES; n++) {
+			u64 page = TEST_BASE + n * PAGE_SIZE;
+			bool old = was_old & ~is_own & BIT_ULL(n);
+			bool in_hole = iommu_kdump_crash_mem_extent(page, &extent);
+
+			if (iommu_kdump_is_old_ram(page, PAGE_SIZE) == old &&
+			    (in_hole || !(is_own & BIT_ULL(n))) &&
+			    (!in_hole || (!iommu_kdump_old_ram_extent(page, &last) &&
+					  extent <= last)))
+				continue;
+			KUNIT_FAIL(test, "page %u, number %u of seed %u", n, i, seed);
+			return;
+		}
+	}
+}
+
+/* A header in memory, and what happens to it between two looks */
+static struct {
+	Elf64_Ehdr ehdr;
+	Elf64_Phdr phdr[3];
+} *made_up __initdata;
+static unsigned int header_maps __initdata;
+static unsigned int map_that_fails __initdata;
+static unsigned int map_that_differs __initdata;
+
+static void * __init map_made_up(u64 size)
+{
+	if (++header_maps == map_that_fails)
+		return NULL;
+	if (header_maps == map_that_differs)
+		made_up->ehdr.e_phnum--;
+	return made_up;
+}
+
+static int __init learn_made_up(u64 size)
+{
+	good_header(&made_up->ehdr);
+	made_up->ehdr.e_phnum = ARRAY_SIZE(made_up->phdr);
+	made_up->phdr[1] = (Elf64_Phdr){
+		.p_type = PT_LOAD, .p_paddr = TEST_BASE, .p_memsz = size,
+	};
+	elfcorehdr_addr = TEST_BASE;
+	header_maps = 0;
+	drop_ranges();
+	return learn_memory();
+}
+
+/* What goes wrong leaves nothing behind that could be taken for old memory */
+static void __init test_learn(struct kunit *test)
+{
+	u64 last;
+
+	replace_ranges(test);
+	made_up = kunit_kzalloc(test, sizeof(*made_up), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, made_up);
+	map_that_fails = 0;
+	map_that_differs = 0;
+	kunit_activate_static_stub(test, map_header, map_made_up);
+
+	KUNIT_EXPECT_EQ(test, learn_made_up(SZ_1M), 0);
+	KUNIT_EXPECT_EQ(test, header_maps, 2);
+	KUNIT_EXPECT_TRUE(test, iommu_kdump_oldmem_known());
+	KUNIT_EXPECT_TRUE(test, iommu_kdump_crash_mem_extent(TEST_BASE, &last));
+	KUNIT_EXPECT_TRUE(test,
+			  iommu_kdump_is_old_ram(TEST_BASE + PAGE_SIZE, PAGE_SIZE));
+
+	/* No old memory but the pages of the header itself */
+	KUNIT_EXPECT_EQ(test, learn_made_up(PAGE_SIZE), -EUCLEAN);
+	KUNIT_EXPECT_FALSE(test, iommu_kdump_oldmem_known());
+	KUNIT_EXPECT_FALSE(test, iommu_kdump_crash_mem_extent(TEST_BASE, &last));
+
+	for (map_that_fails = 1; map_that_fails <= 2; map_that_fails++) {
+		KUNIT_EXPECT_EQ(test, learn_made_up(SZ_1M), -ENOMEM);
+		KUNIT_EXPECT_FALSE(test, iommu_kdump_oldmem_known());
+	}
+	for (map_that_differs = 1; map_that_differs <= 2; map_that_differs++) {
+		/* A shorter one is as good, one that becomes shorter is not */
+		KUNIT_EXPECT_EQ(test, learn_made_up(SZ_1M),
+				map_that_differs == 1 ? 0 : -EUCLEAN);
+		KUNIT_EXPECT_EQ(test, iommu_kdump_oldmem_known(),
+				map_that_differs == 1);
+	}
+
+	kunit_deactivate_static_stub(test, map_header);
+	drop_ranges();
+	/* It goes on behind the end of all addresses */
+	elfcorehdr_addr = -8ULL;
+	KUNIT_EXPECT_NULL(test, map_header(PAGE_SIZE));
+	/* It was never found */
+	elfcorehdr_addr = ELFCORE_ADDR_ERR;
+	KUNIT_EXPECT_EQ(test, learn_memory(), -EUCLEAN);
 }
 
 static bool __init always(void)
@@ -319,6 +462,8 @@ static struct kunit_case __refdata oldmem_test_cases[] = {
 	KUNIT_CASE(test_header),
 	KUNIT_CASE(test_segments),
 	KUNIT_CASE(test_crash_memory),
+	KUNIT_CASE(test_crash_memory_anywhere),
+	KUNIT_CASE(test_learn),
 	KUNIT_CASE(test_encrypted),
 	{}
 };

@@ -4,6 +4,7 @@
  */
 
 #include <linux/device.h>
+#include <linux/io.h>
 #include <linux/iommu.h>
 #include <linux/iommu-kdump.h>
 #include <linux/sizes.h>
@@ -21,11 +22,13 @@
 /* A context entry that cannot be right is blocked from the start */
 static void test_refused_entry(struct kunit *test)
 {
-	static const struct kunit_iommu_entry bad[] = {
+	/* Memory of the crash kernel, in which hardware finds no entry that is present */
+	void *own = kunit_kzalloc(test, SZ_4K, GFP_KERNEL);
+	const struct kunit_iommu_entry bad[] = {
 		{ KUNIT_IOMMU_PAGING, 4, 7, OLD_RAM + OLD_RAM_SIZE },
 		{ KUNIT_IOMMU_PAGING, 4, 7, OLD_RAM - SZ_4K },
 		{ KUNIT_IOMMU_PAGING, 4, 7, OLD_RAM + 8 },
-		{ KUNIT_IOMMU_PAGING, 4, 7, SZ_1M },
+		{ KUNIT_IOMMU_PAGING, 4, 7, virt_to_phys(own) },
 		{ KUNIT_IOMMU_PAGING, 6, 7, OLD_RAM },
 		{ KUNIT_IOMMU_PAGING, 0, 7, OLD_RAM },
 		{ KUNIT_IOMMU_PAGING, 4, 0, OLD_RAM },
@@ -35,6 +38,7 @@ static void test_refused_entry(struct kunit *test)
 	struct device *dev[ARRAY_SIZE(bad)];
 	unsigned int i;
 
+	KUNIT_ASSERT_NOT_NULL(test, own);
 	crash_translated(crash, 0, 7);
 	crash->nr_legacy = 0;
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -329,6 +333,41 @@ static void test_not_present(struct kunit *test)
 	crash_check_end(crash);
 }
 
+/* What the tables on the way allow bounds what a leaf does */
+static void test_path_permissions(struct kunit *test)
+{
+	const struct machine *machine = test->param_value;
+	u64 r = PTE_R, w = PTE_W, *entry;
+	struct crash *crash;
+	struct device *dev;
+
+	if (machine->format != KUNIT_IOMMU_VTDSS &&
+	    machine->format != KUNIT_IOMMU_AMDV1)
+		kunit_skip(test, "what can be written can be read");
+	if (machine->format == KUNIT_IOMMU_AMDV1) {
+		r = AMD_IR;
+		w = AMD_IW;
+	}
+	dev = crash_one_device(test, &crash);
+	/* Below a table that can only be read */
+	crash_add_legacy(crash, 1, OLD_RAM, SZ_1G, OLD_BUFFERS + SZ_64M, SZ_4K,
+			 PTE_R | PTE_W)->prot = PTE_R;
+	crash_add_legacy(crash, 1, OLD_RAM, SZ_1G + SZ_4K,
+			 OLD_BUFFERS + SZ_64M + SZ_4K, SZ_4K, PTE_W)->prot = 0;
+	*crash_pte(crash, OLD_RAM, 4, SZ_1G, 1) &= ~w;
+	/* And a table that nothing can get to, so that nobody cares where it is */
+	entry = crash_pte(crash, OLD_RAM, 4, SZ_2G, 1);
+	*entry = crash_table_entry(crash, NOWHERE, 1) & ~r;
+	*crash_pte(crash, OLD_RAM, 4, SZ_2G, 2) &= ~w;
+	crash_boot(crash);
+	crash_check_dma(crash, WORKS);
+	crash_bind(crash, dev);
+	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
+	crash_check_dma(crash, WORKS);
+	KUNIT_EXPECT_EQ(test, dev->iommu_group->kdump->stats.bad, 0);
+	crash_check_end(crash);
+}
+
 /* Neighbours in both address spaces that differ in what they allow */
 static void test_contiguous_permissions(struct kunit *test)
 {
@@ -365,7 +404,16 @@ static int report_garbage(struct iommu_kdump_report *report)
 {
 	struct kunit *test = the_crash->test;
 	const int rw = IOMMU_READ | IOMMU_WRITE;
-	u64 iova = SZ_1M, phys = OLD_BUFFERS;
+	u64 iova = SZ_1M, phys = OLD_BUFFERS, entry = phys;
+	struct iommu_kdump_leaves leaves = {
+		.entries = &entry,
+		.entry = entry,
+		.nr = 1,
+		.lg2sz = PAGE_SHIFT,
+		.iova = iova,
+		.phys = phys,
+		.prot = rw,
+	};
 
 #define REPORT(iova, phys, size, prot) \
 	iommu_kdump_report_mapping(report, iova, phys, size, prot)
@@ -391,6 +439,13 @@ static int report_garbage(struct iommu_kdump_report *report)
 			iommu_kdump_report_bad(report, iova + SZ_8K, SZ_4K), 0);
 	KUNIT_EXPECT_EQ(test, REPORT(iova + SZ_8K, phys, SZ_4K, rw), -EUCLEAN);
 #undef REPORT
+	/* Many at once are no better */
+	KUNIT_EXPECT_EQ(test, iommu_kdump_report_leaves(report, &leaves),
+			-EUCLEAN);
+	leaves.iova = iova + SZ_16K;
+	leaves.prot = IOMMU_NOEXEC;
+	KUNIT_EXPECT_EQ(test, iommu_kdump_report_leaves(report, &leaves),
+			-EUCLEAN);
 	/* Once, at the first table; the rest of the walk is of no interest */
 	return -EUCLEAN;
 }
@@ -521,6 +576,7 @@ static struct kunit_case refuse_cases[] = {
 	KUNIT_CASE_PARAM(test_msi_region, crash_machines),
 	KUNIT_CASE_PARAM(test_any_leaves, crash_machines),
 	KUNIT_CASE_PARAM(test_not_present, crash_machines),
+	KUNIT_CASE_PARAM(test_path_permissions, crash_machines),
 	KUNIT_CASE_PARAM(test_contiguous_permissions, crash_machines),
 	KUNIT_CASE_PARAM(test_report_garbage, crash_machines),
 	KUNIT_CASE_PARAM(test_map_old_fails, crash_machines),

@@ -31,6 +31,16 @@
 #define MAX_RECLAIM	64
 
 /*
+ * Reserves nothing, for all domains that need no more than to prefer low IOVAs and had
+ * no memory to remember it. Never freed.
+ */
+static struct iommu_kdump_iova low_only = {
+	.lock = __SPIN_LOCK_UNLOCKED(low_only.lock),
+	.low = true,
+	.next_reclaim = 1,
+};
+
+/*
  * Take what is free of a range out of the allocator. What is reserved by somebody
  * else already stays theirs, and is added to @others if that is not NULL.
  */
@@ -93,7 +103,7 @@ static void give_back(struct iova_domain *iovad,
  *
  * What is reserved by somebody else already stays theirs.
  *
- * Context: May sleep. Only once per domain.
+ * Context: May sleep. Only once per domain, or after iommu_kdump_prefer_low().
  *
  * Return: 0, or -ENOMEM with nothing reserved.
  */
@@ -154,7 +164,7 @@ int iommu_kdump_reserve_more(struct iommu_domain *domain,
 	unsigned int i;
 	int ret = 0;
 
-	if (!old) {
+	if (!old || old == &low_only) {
 		ret = iommu_kdump_reserve(domain, &none, false, bytes);
 		if (ret)
 			return ret;
@@ -256,7 +266,7 @@ void iommu_kdump_reserved_more(struct iommu_domain *domain)
  * wiped or written over, and DMA that faults today would reach what is mapped there
  * tomorrow. Old ranges that are known stay reserved in any case.
  *
- * Context: May sleep. Without memory it does nothing.
+ * Context: May sleep. Cannot fail.
  */
 void iommu_kdump_prefer_low(struct iommu_domain *domain)
 {
@@ -266,8 +276,10 @@ void iommu_kdump_prefer_low(struct iommu_domain *domain)
 	if (!iommu_is_dma_domain(domain) || !iommu_dma_iova_domain(domain))
 		return;
 	if (!iommu_dma_kdump_iova(domain) &&
-	    iommu_kdump_reserve(domain, &none, false, &bytes))
+	    iommu_kdump_reserve(domain, &none, false, &bytes)) {
+		iommu_dma_set_kdump_iova(domain, &low_only);
 		return;
+	}
 	WRITE_ONCE(iommu_dma_kdump_iova(domain)->low, true);
 }
 
@@ -298,7 +310,8 @@ static int alloc_low(struct iova_domain *iovad, struct iommu_kdump_iova *old,
 	ret = iommu_kdump_try_iova(iovad, size,
 				   min(limit, (u64)KDUMP_LIKELY - 1), false,
 				   pfn);
-	if (ret == -ENOSPC)
+	/* Others that share it have room */
+	if (ret == -ENOSPC && old != &low_only)
 		WRITE_ONCE(old->low, false);
 	return ret;
 }
@@ -498,7 +511,7 @@ unsigned int iommu_kdump_given_back(struct iommu_domain *domain)
  */
 void iommu_kdump_free_iova(struct iommu_kdump_iova *old)
 {
-	if (!old)
+	if (!old || old == &low_only)
 		return;
 	iommu_kdump_free_ranges(&old->reserved);
 	iommu_kdump_free_ranges(&old->shared);

@@ -298,6 +298,45 @@ static void test_reserve_gaps(struct kunit *test)
 	iova_cache_put();
 }
 
+/* Up to the last address that there is, and across ranges that touch */
+static void test_ranges_contain(struct kunit *test)
+{
+	struct iommu_kdump_range there[] = {
+		{ 0x1000, 0x1fff }, { 0x2000, 0x2fff }, { 0x5000, U64_MAX },
+	};
+	struct iommu_kdump_ranges ranges = {
+		.r = there, .nr = ARRAY_SIZE(there),
+	};
+	static const struct {
+		u64 first, last;
+		bool contained;
+	} cases[] = {
+		{ 0x1000, 0x1fff, true },
+		{ 0x1800, 0x27ff, true },
+		{ 0x2fff, 0x2fff, true },
+		{ 0x1000, 0x3000, false },
+		{ 0xfff, 0x1000, false },
+		{ 0, 0, false },
+		{ 0x3000, 0x4fff, false },
+		{ 0x4fff, U64_MAX, false },
+		{ 0x5000, U64_MAX, true },
+		{ U64_MAX, U64_MAX, true },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct iommu_kdump_range one[] = {
+			{ 0x5000, 0x5fff },
+			{ cases[i].first, cases[i].last },
+		};
+		struct iommu_kdump_ranges part = { .r = one, .nr = 2 };
+
+		KUNIT_EXPECT_EQ_MSG(test,
+				    iommu_kdump_ranges_contain(&ranges, &part),
+				    cases[i].contained, "number %u", i);
+	}
+}
+
 /* G7: reserved IOVAs give way before an allocation fails */
 static void iova_pressure(struct kunit *test, bool released)
 {
@@ -472,6 +511,7 @@ static struct kunit_case reserve_cases[] = {
 	KUNIT_CASE(test_bad_entries_leave_room),
 	KUNIT_CASE_PARAM(test_released_shared, crash_machines),
 	KUNIT_CASE(test_reserve_gaps),
+	KUNIT_CASE(test_ranges_contain),
 	KUNIT_CASE_PARAM(test_iova_pressure_carrying, crash_machines),
 	KUNIT_CASE_PARAM(test_iova_pressure_released, crash_machines),
 	KUNIT_CASE_PARAM(test_direct_region, crash_machines),

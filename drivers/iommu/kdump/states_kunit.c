@@ -313,9 +313,11 @@ static void test_keeps_translation(struct kunit *test)
 
 	crash_one_device(test, &crash);
 	KUNIT_EXPECT_TRUE(test, iommu_kdump_keeps_translation());
+#ifdef CONFIG_KEXEC_CORE
 	kexec_in_progress = true;
 	KUNIT_EXPECT_FALSE(test, iommu_kdump_keeps_translation());
 	kexec_in_progress = false;
+#endif
 	crash->kdump_kernel = false;
 	KUNIT_EXPECT_FALSE(test, iommu_kdump_keeps_translation());
 	crash->kdump_kernel = true;

@@ -121,7 +121,7 @@ static void test_status_table(struct kunit *test)
 	KUNIT_EXPECT_NE(test, row.ranges, 0);
 	KUNIT_EXPECT_GT(test, row.old_tables, 2);
 	/* Two levels of tables at least, besides the top that was there */
-	if (!crash->machine->plain) {
+	if (crash_counts_tables(crash)) {
 		KUNIT_EXPECT_GE(test, row.new_tables, 8);
 		KUNIT_EXPECT_LE(test, row.new_tables, 64);
 	}

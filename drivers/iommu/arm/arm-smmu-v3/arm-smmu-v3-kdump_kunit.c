@@ -522,7 +522,8 @@ static void reset_smmu(void)
 	if (old_kernel.devres)
 		devres_release_group(old_kernel.parent, old_kernel.devres);
 	old_kernel.devres = devres_open_group(old_kernel.parent, NULL, GFP_KERNEL);
-	iommu_kdump_ids_destroy(&kdump_asids);
+	if (kdump_asids.ida)
+		iommu_kdump_ids_destroy(&kdump_asids);
 	kdump_asids.ida = NULL;
 	ida_destroy(&arm_smmu_asid_ida);
 	ida_destroy(&smmu->vmid_map);
@@ -722,7 +723,8 @@ static void __init start_old_kernel(struct kunit *test, bool linear)
 	ida_init(&smmu->vmid_map);
 	old_kernel.master.smmu = smmu;
 	old_kernel.master.dev = dev;
-	dev_iommu_priv_set(dev, &old_kernel.master);
+	/* dev_iommu_priv_set() is for who probes */
+	dev->iommu->priv = &old_kernel.master;
 	kunit_activate_static_stub(test, set_word, test_set_word);
 	kunit_activate_static_stub(test, send, test_send);
 	kunit_activate_static_stub(test, map_table, test_map_table);

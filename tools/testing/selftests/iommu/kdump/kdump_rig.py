@@ -87,6 +87,11 @@ class Session:
         """Of a table or page: those of other architectures do not replace x86's."""
         return name if self.arch is arch.ALL[0] else f"{name}-{self.arch.NAME}"
 
+    def time_is_over(self):
+        """Whether --minutes, of the commands that have it, have passed."""
+        minutes = self.options.minutes
+        return bool(minutes) and time.monotonic() > self.began + minutes * 60
+
     def say(self, text):
         with self._lock:
             print(f"[{time.monotonic() - self.began:5.0f} s] {text}", flush=True)
@@ -223,11 +228,17 @@ class Session:
 
     # -- runs ------------------------------------------------------------------
 
-    def execute(self, plans):
-        """Run a list of Plans; outcomes in this order."""
+    def execute(self, plans, before=None):
+        """Run a list of Plans; outcomes in this order.
+
+        before: a Before, so that what it knows of is not run again
+        """
         if not plans:
             return []
-        results = self.side_by_side(self._run_and_say, plans)
+        if before:
+            results = self.side_by_side(before.run, before.numbered(plans))
+        else:
+            results = self.side_by_side(self.run_and_say, plans)
         self.outcomes += results
         return results
 
@@ -248,7 +259,7 @@ class Session:
                 raise
         return results
 
-    def _run_and_say(self, plan):
+    def run_and_say(self, plan):
         outcome = self.run_plan(plan)
         result = outcome["result"]
         note = result["reason"] or "as it should be"
@@ -294,6 +305,7 @@ class Session:
         mode = variant.mode.replace(">", "-then-")
         extras = self.extras.get(plan.arm, {}) | dict(plan.settings)
         extras["checks_itself"] = kernel.checks_itself
+        extras["last_function"] = None if plan.first else kernel.last_function
         with temporary_folder(
                 self.out, keep=options.keep,
                 name=f"{plan.scenario}-{variant.iommu}-{mode}-"
@@ -306,7 +318,8 @@ class Session:
                        str(plan.seed), *plan.words]
             scenario = named(plan.scenario)
             scenario.extras = extras
-            limit = run.time_limit(scenario, variant, plan.first) + scenario.judging
+            limit = (run.time_limit(scenario, plan.arm, variant, plan.first) +
+                     scenario.judging)
             status, output = processes.run(command, limit)
             outcome = folder / "outcome.json"
             if outcome.exists():
@@ -365,6 +378,75 @@ def drop_half_line(file):
         end = start
     if end != size:
         file.truncate(end)
+
+
+class Journal:
+    """Lines of a file that tell what has been done, so that what was ended goes on there.
+
+    A line with another key, of another kernel say, does not count.
+    """
+
+    def __init__(self, path, *key):
+        self.path = path
+        self.key = hashlib.sha256(repr(key).encode()).hexdigest()[:16]
+        self.lines, self.others = [], 0
+        if path.exists():
+            with open(path, "rb+") as file:
+                drop_half_line(file)
+            lines = [json.loads(text) for text in
+                     path.read_text(encoding="ascii").splitlines()]
+            self.lines = [line for line in lines if line["key"] == self.key]
+            self.others = len(lines) - len(self.lines)
+
+    def add(self, **line):
+        line = {"key": self.key} | line
+        append_line(self.path, line)
+        return line
+
+
+class Before:
+    """What an invocation with the same kernels has run that was ended before its table.
+
+    Runs of another rig do not count: they may have been judged in another way.
+    """
+
+    def __init__(self, session, name):
+        here = pathlib.Path(__file__).resolve().parent
+        self.session = session
+        self.journal = Journal(
+            session.out / f"{session.file_name(name)}.jsonl",
+            sorted((kernel.name, kernel.digest) for kernel in session.kernels.values()),
+            [(str(path.relative_to(here)), hashlib.sha256(path.read_bytes()).hexdigest())
+             for path in sorted(here.rglob("*.py"))])
+        self.outcomes = {tuple(line["run"]): line["outcome"] for line in self.journal.lines}
+
+    @staticmethod
+    def numbered(plans):
+        """Each plan with what it is known by: the same one may be there several times."""
+        seen = collections.Counter()
+        found = []
+        for plan in plans:
+            seen[plan.title] += 1
+            found.append(((plan.title, seen[plan.title]), plan))
+        return found
+
+    def left(self, plans):
+        return sum(run not in self.outcomes for run, _ in self.numbered(plans))
+
+    def run(self, item):
+        name, plan = item
+        if name in self.outcomes:
+            return self.outcomes[name] | {"plan": plan}
+        if self.session.time_is_over():
+            return None
+        outcome = self.session.run_and_say(plan)
+        self.outcomes[name] = {key: value for key, value in outcome.items() if key != "plan"}
+        self.journal.add(run=list(name), outcome=self.outcomes[name])
+        return outcome
+
+    def done(self):
+        """The table is there: the next invocation begins anew."""
+        self.journal.path.unlink(missing_ok=True)
 
 
 # Locked by whoever uses the folder that it is in.
@@ -556,11 +638,27 @@ def show(session, arms, name, plans, skipped):
         raise build.RigError("nothing to run: " + ("; ".join(
             f"{what}: {why}" for what, why in skipped.items()) or "see the list command"))
     session.choose_accel()
-    session.say(f"{len(plans)} crashes, {session.options.jobs} at the same time")
-    session.execute(plans)
+    before = Before(session, name)
+    left = before.left(plans)
+    session.say(f"{len(plans)} crashes, {session.options.jobs} at the same time"
+                + (f", {len(plans) - left} of them have run before" if left < len(plans) else "")
+                + (f"; {before.journal.others} of other kernels or another rig do not count"
+                   if before.journal.others else ""))
+    try:
+        session.execute(plans, before)
+    except BaseException:
+        session.say(f"{before.left(plans)} crashes are left: the same command goes on "
+                    f"with them")
+        raise
+    session.outcomes = [outcome for outcome in session.outcomes if outcome]
+    left = before.left(plans)
     table = report.table(session.outcomes, session.lost)
     table += "".join(f"\nSKIP {what}: {why}" for what, why in skipped.items())
     table += "\n" + report.verdict(session.outcomes)
+    if left:
+        table += f"\n{left} crashes have not run: the same command goes on with them"
+    else:
+        before.done()
     print(table)
     name = session.file_name(name)
     write_whole(session.out / f"{name}.txt", table + "\n")
@@ -569,7 +667,7 @@ def show(session, arms, name, plans, skipped):
     write_page(session, name, arms, skipped)
     failed = [o for o in session.outcomes if o["kernel"] != "mainline" and
               o["result"]["verdict"] != "pass"]
-    return 1 if failed else 0
+    return 1 if failed or left else 0
 
 
 def write_page(session, name, arms, skipped):
@@ -578,10 +676,13 @@ def write_page(session, name, arms, skipped):
         "crashed", session.name, session.outcomes, arms, skipped, session.lost)))
 
 
-def is_checked(session, scenario):
-    """Whether check runs a scenario on this architecture, or was asked to."""
-    few = session.arch.CHECKED
-    return bool(session.options.only) or not few or scenario.name in few
+def is_checked(session, scenario, variant):
+    """Whether check runs a scenario on this IOMMU, or was asked to."""
+    if session.options.only:
+        return True
+    if session.arch.CHECKED:
+        return scenario.name in session.arch.CHECKED
+    return scenario.check_on in (None, variant.iommu) or bool(session.options.iommu)
 
 
 def check(session):
@@ -595,23 +696,21 @@ def check(session):
         return KSFT_SKIP
     session.choose_accel()
 
-    chosen = chosen_variants(session.options, "all")
+    chosen = [variant for variant in chosen_variants(session.options, "all")
+              if session.options.mode or variant.mode not in session.arch.OTHER_WORDS]
     runs = session.options.runs
 
-    # of an architecture of which there are a few scenarios only, each once
-    most = 1 if session.arch.CHECKED else sys.maxsize
-
     def runs_of(scenario, variant):
-        if not is_checked(session, scenario):
+        if not is_checked(session, scenario, variant):
             return 0
         if variant.is_default:
-            return runs or min(scenario.check_runs, most)
+            return runs or int(scenario.checked)
         return runs or int(scenario.in_each_mode or
                            variant.mode in scenario.check_modes)
 
     plans, skipped = plans_for(session, ["framework"], chosen, runs_of)
     plans += plans_for(session, ["block"], [v for v in chosen if v.is_default],
-                       lambda s, v: int(s.check_blocked and is_checked(session, s)))[0]
+                       lambda s, v: int(s.check_blocked and is_checked(session, s, v)))[0]
     if framework:
         if not session.options.only and session.arch.STOCK:
             more = stock_plans(session, session.options.first or stock.CHECKED,
@@ -725,8 +824,8 @@ def control_figures(plan):
 def check_controls(session, checks, mainline, chosen):
     """The scenarios must go wrong without the framework, or they show nothing."""
     plans, _ = plans_for(session, ["mainline"], chosen, lambda s, v: int(
-        s.check_control and is_checked(session, s) and
-        (bool(s.check_runs) and v.is_default or s.in_each_mode)))
+        s.check_control and is_checked(session, s, v) and
+        (s.checked and v.is_default or s.in_each_mode or v.mode in s.check_modes)))
     waiting = [plan for plan in plans if control_figures(plan)]
     if not mainline:
         for plan in waiting:
@@ -909,35 +1008,22 @@ def soak_cycle(options, choices, number):
 class Soaked:
     """Cycles of one seed that have run, in this invocation and in earlier ones.
 
-    They are lines of a file, so that a soak that was ended goes on where it was. A cycle
-    of another kernel, or of other choices, is not one of these.
+    A cycle of another kernel, or of other choices, is not one of these.
     """
 
     def __init__(self, session, choices):
         options = session.options
-        self.path = session.out / f"{session.file_name('soak')}-{options.seed}.jsonl"
-        self.key = hashlib.sha256(repr((
+        self.journal = Journal(
+            session.out / f"{session.file_name('soak')}-{options.seed}.jsonl",
             session.kernels["framework"].digest, options.iommu, options.mode, options.only,
             [[(name, str(variant)) for name, variant in kind] for kind in choices])
-        ).encode()).hexdigest()[:16]
-        self.lines = {}                 # by number of the cycle
-        self.others = 0
-        if self.path.exists():
-            with open(self.path, "rb+") as file:
-                drop_half_line(file)
-            for text in self.path.read_text(encoding="ascii").splitlines():
-                line = json.loads(text)
-                if line["key"] == self.key:
-                    self.lines[line["cycle"]] = line
-                else:
-                    self.others += 1
+        self.lines = {line["cycle"]: line for line in self.journal.lines}
+        self.others = self.journal.others
 
     def add(self, number, plan, verdict, reason):
-        self.lines[number] = {
-            "key": self.key, "cycle": number, "scenario": plan.scenario,
-            "iommu": plan.variant.iommu, "mode": plan.variant.mode,
-            "verdict": verdict, "reason": reason or ""}
-        append_line(self.path, self.lines[number])
+        self.lines[number] = self.journal.add(
+            cycle=number, scenario=plan.scenario, iommu=plan.variant.iommu,
+            mode=plan.variant.mode, verdict=verdict, reason=reason or "")
 
     def count(self, verdict, iommu=None):
         return sum(line["verdict"] == verdict and iommu in (None, line["iommu"])
@@ -979,10 +1065,9 @@ def soak(session):
     soaked.lines = {number: line for number, line in soaked.lines.items()
                     if number in cycles and number not in left}
     tally = threading.Lock()
-    deadline = session.began + options.minutes * 60 if options.minutes else None
 
     def one(number):
-        if deadline and time.monotonic() > deadline:
+        if session.time_is_over():
             return
         plan = soak_cycle(options, choices, number)
         name = f"{plan.scenario} {plan.variant} {' '.join(plan.words)}"
@@ -1381,6 +1466,10 @@ def arguments():
                              help="only these")
         if command.get_default("function") in (demo, compare, check):
             after(command)
+        if command.get_default("function") in (demo, compare):
+            command.add_argument("--minutes", type=float, metavar="N",
+                                 help="begin no crash after that time; the same command "
+                                      "goes on with those that are left")
         if command.get_default("function") is demo:
             command.add_argument("--all", action="store_true",
                                  help="all scenarios, not those that show the point")

@@ -64,6 +64,7 @@ class Kernel:
         self.initrd = None
         self.crash_initrd = None    # the part of it that a crash kernel gets
         self.helpers = ()
+        self.last_function = None   # address of what it calls last when it crashes
 
     @functools.cached_property
     def checks_itself(self):
@@ -82,6 +83,28 @@ class Kernel:
                            f"the options of {HERE / 'config.dump'} as well")
         return path
 
+    def _address(self, function):
+        """Where a function is in the kernel, if vmlinux tells: there is no KASLR."""
+        vmlinux = self.build / "vmlinux"
+        if not function or not vmlinux.exists():
+            return None
+        return next((address for name, address, _ in self.functions(vmlinux)
+                     if name == function), None)
+
+    def functions(self, path):
+        """(name, address, section) of each function in vmlinux or in an object."""
+        for line in self.tool("readelf", "-sW", path).splitlines():
+            words = line.split()
+            if len(words) >= 8 and words[3] == "FUNC":
+                yield words[7], int(words[1], 16), words[6]
+
+    def tool(self, name, *words):
+        """What a program of binutils for its architecture prints."""
+        status, output = processes.run([self.arch.TOOLS + name, *map(str, words)], 300)
+        if status != 0:
+            raise RigError(f"{self.arch.TOOLS}{name} fails: install the package binutils")
+        return output.decode("utf-8", "replace")
+
     def prepare(self, say, tools=None):
         """Build test modules and the two parts of the initramfs.
 
@@ -95,6 +118,7 @@ class Kernel:
             copy = self.work / self.image.name
             shutil.copyfile(self.image, copy)
             self.image = copy
+            self.last_function = self._address(self.arch.LAST_FUNCTION)
             say(f"{self.name}: helpers and test modules for {self.release}")
             self.helpers = self._helpers()
             modules = self._test_modules()

@@ -11,6 +11,7 @@ import secrets
 import time
 
 from . import machine, tables, trace
+from .debugger import Debugger, Trap
 from .traffic import Wire, marker
 
 KEYS = ("scenario", "iommu", "mode", "kernel", "qemu", "old_hits", "faults",
@@ -29,6 +30,9 @@ FAULT_LINE = re.compile(
 
 # What no kernel says when all is well.
 COMPLAINT = re.compile(r"WARNING: |BUG: |UBSAN: |Oops: |general protection fault|Kernel panic - ")
+
+# What Arm and RISC-V say of a processor that got no time on the host, for seconds.
+NOT_STOPPED = "SMP: failed to stop secondary CPUs"
 
 # The last that a kernel says: all drivers have been told to end.
 DOWN = re.compile(r"reboot: (Restarting system|Power down)")
@@ -63,6 +67,8 @@ class Run:
         self.token = secrets.token_hex(4)
         self.wires = {}
         self.machine = None
+        self.debugger = None        # if the guest stands still where it has crashed
+        self.trap = None
 
         # from the console
         self.times = {}
@@ -113,6 +119,8 @@ class Run:
         self.scenario.on_console(now, line, self)
         if "Linux version" in line:
             self.boots += 1
+            if self.boots == 2 and self.trap:
+                self.trap.end()
             if self.boots == 2 and self.crash_range:
                 # the crashed kernel stands still now, its tables are final
                 self.times["boot"] = now
@@ -124,10 +132,14 @@ class Run:
         if self.boots == 2 and DOWN.search(line):
             self.times["down"] = now
             return None
+        if self.boots == 1 and NOT_STOPPED in line:
+            # it goes on to write to the memory that is dumped
+            raise machine.Lost("the host was too busy: a processor of the kernel that "
+                               "crashed did not stop")
         if "Kernel panic - not syncing" in line and self.boots == 1:
             self.times["dead"] = now
-            if self.scenario.forges_when_dead:
-                self._forge()
+            if self.scenario.forges_when_dead and not self.trap:
+                self._stop_and_forge()
             return None
         if not self.crash_range:
             self.crash_range = crash_range(line)
@@ -198,6 +210,10 @@ class Run:
             self.scenario.before_panic(self)
             self.loaded = self._crash_kernel()
             self.times["panic"] = time.time()
+            if self.debugger:
+                self.trap = Trap(self.debugger, self.scenario.extras["last_function"],
+                                 self._forge)
+                self.trap.start()
         elif request == "may-fault" and words[1] == "end":
             self.open_season[-1][2] = now
         elif request == "may-fault":
@@ -225,21 +241,26 @@ class Run:
             self.scenario.on_request(request, self)
         return "done"
 
-    def _forge(self):
-        """The scenario changes what the dead kernel has left, while nothing runs."""
+    def _stop_and_forge(self):
+        """A kernel that nothing is known of is stopped when it is seen to have crashed."""
         monitor = self.machine.monitor
         monitor.command("stop")
         try:
-            reader = self.tables_now()
-            if not reader or not self.in_old_memory(reader.root & tables.ADDRESS) or \
-                    reader.KEEPS_ROOT and self._crash_kernel() != self.loaded:
-                raise machine.Lost("the crash kernel was there before the host could "
-                                   "change tables")
-            self.old_map = reader.mappings()
-            self.scenario.after_panic(self, reader)
-            self.times["forged"] = time.time()
+            self._forge()
         finally:
             monitor.command("cont")
+
+    def _forge(self):
+        """The scenario changes what the dead kernel has left, while nothing runs."""
+        reader = self.tables_now()
+        # where the trap is the kernel has written its last notes there
+        if not reader or not self.in_old_memory(reader.root & tables.ADDRESS) or \
+                not self.trap and reader.KEEPS_ROOT and self._crash_kernel() != self.loaded:
+            raise machine.Lost("the crash kernel was there before the host could "
+                               "change tables")
+        self.old_map = reader.mappings()
+        self.scenario.after_panic(self, reader)
+        self.times["forged"] = time.time()
 
     def _crash_kernel(self):
         """What is in the memory that it writes to as soon as it runs."""
@@ -715,9 +736,16 @@ def without(ranges, hole):
             if low < high]
 
 
-def time_limit(scenario, variant, first):
+# Until the unmodified kernel must have come to its end, where an emulated processor is slow.
+STORM_SECONDS = 180
+
+
+def time_limit(scenario, kernel_name, variant, first):
     """Seconds until a machine must have come to its end."""
     seconds = scenario.timeout * variant.arch.SLOWER
+    if kernel_name == "mainline":
+        # what a storm of faults holds up comes to no end later either
+        seconds = max(scenario.timeout, min(seconds, STORM_SECONDS))
     if scenario.extras.get("checks_itself"):
         seconds *= CHECKING_SLOWER
     return seconds + (STOCK_SECONDS if first else 0)
@@ -774,12 +802,16 @@ def run_once(scenario, kernel_name, image, initrd, variant, qemu, accel, folder,
         for name in scenario.wires:
             run.wires[name] = Wire(run.token)
         run.machine.fds = [wire.qemus.fileno() for wire in run.wires.values()]
+        debugging = []
+        if scenario.forges_when_dead and scenario.extras.get("last_function"):
+            run.debugger = Debugger(str(folder / "debugger"), variant.arch)
+            debugging = run.debugger.arguments()
         command = run.machine.command(
             image, None if scenario.root else initrd, cmdline,
-            iommu_devices + scenario.qemu_devices(run.wires, folder),
+            iommu_devices + scenario.qemu_devices(run.wires, folder) + debugging,
             [*trace.events(variant.iommu), *scenario.more_events],
             scenario.reboots, scenario.cpu)
-        run.machine.run(command, run.on_line, time_limit(scenario, variant, first))
+        run.machine.run(command, run.on_line, time_limit(scenario, kernel_name, variant, first))
         run.on_end()
         missing = [name for name in ("panic", "dead", "boot", "userspace", "end")
                    if name not in run.times]

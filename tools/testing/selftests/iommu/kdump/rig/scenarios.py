@@ -37,6 +37,8 @@ class Scenario:
     mixed = False               # run it where the two kernels' modes differ, too
     in_each_mode = False        # check runs it in every mode, not the default only
     check_modes = ()            # in these as well
+    # Where the hardware makes no difference: one of those of x86, for check
+    check_on = None
     check_blocked = False       # check runs it on the arm block
     check_control = True        # check runs its control; compare always does
     only_default = False        # in one mode of each IOMMU: it takes long
@@ -64,7 +66,7 @@ class Scenario:
     extras = {}                 # set then: what this subcommand has for its scenarios
     findings = None             # set by judge(): more than the common figures
     compare_runs = 1
-    check_runs = 1
+    checked = True              # check runs it: once, compare and soak do more
     checks_vmcore_itself = False    # the guest does not run vmcore_check
     cpu = ""                    # more of QEMU's processor
     more_events = ()            # of QEMU's trace
@@ -150,7 +152,6 @@ class Hda(Sound):
     check_blocked = True
     control_shows = ("faults", "crash_hits")
     compare_runs = 10
-    check_runs = 3
 
 
 class Driverless(Sound):
@@ -203,12 +204,13 @@ class Smaller(Larger):
 
     name = "smaller"
     summary = "a device table of 4 KiB, and the crash kernel's own is larger"
-    check_runs = 0              # one size is enough
+    checked = False             # one size is enough
     PAGES = 1
 
 
 class Reboot(Scenario):
     name = "reboot"
+    check_on = "amdvi"
     stock = True
     summary = "two controllers stream, no driver; the crash kernel reboots by itself"
     devices = dict.fromkeys(map(trace.requester, ("00:05.0", "01:00.0")))
@@ -243,7 +245,7 @@ class Msis(Scenario):
     name = "msis"
     stock = True
     summary = "MSIs of devices without a driver that never end"
-    check_runs = 0              # without a control it shows little
+    checked = False             # without a control it shows little
     devices = dict.fromkeys(map(trace.requester, (
         "00:03.0", "00:04.0", "00:05.0", "00:06.0")))
     arms = ("mainline", "framework")
@@ -325,7 +327,6 @@ class Bridge(Scenario):
     writes_markers = ("B",)
     control_shows = ("marker_pages",)
     compare_runs = 10
-    check_runs = 3
 
     def why_not(self, variant, qemu):
         if variant.scalable:
@@ -370,7 +371,7 @@ class Functions(Bridge):
     name = "functions"
     summary = "two NICs, one group, an ID for each; only one is driven after the crash"
     devices = {trace.requester("00:03.1"): None}
-    compare_runs = check_runs = 1
+    compare_runs = 1
 
     def applies(self, variant, arm):
         """Instead of the bridge only: x86 gives the other one nothing new."""
@@ -389,6 +390,7 @@ class Functions(Bridge):
 
 class E1000e(Scenario):
     name = "e1000e"
+    check_on = "vtd"
     stock = True
     summary = "one NIC under load, in a group of its own"
     devices = {trace.requester("00:03.0"): "e1000e"}
@@ -419,6 +421,7 @@ class E1000e(Scenario):
 
 class Quiet(Scenario):
     name = "quiet"
+    check_on = "amdvi"
     summary = "NICs whose bus mastering is off, with frames that wait for a driver"
     DRIVEN, UNSTOPPED = map(trace.requester, ("00:03.0", "00:04.0"))
     devices = {DRIVEN: None, UNSTOPPED: None}
@@ -461,6 +464,7 @@ class Quiet(Scenario):
 
 class Disk(Scenario):
     name = "disk"
+    check_on = "vtd"
     stock = True
     summary = "the dump is written to a disk, and is what was in memory"
     driver_built_in = True
@@ -535,6 +539,7 @@ class Edu(Scenario):
 
 class Release(Edu):
     name = "release"
+    check_on = "vtd"
     summary = "a stray access through an old IOVA, before and after the release"
     control_shows = ("crash_hits",)
     arms = ("mainline", "framework")    # nothing that is blocked is released
@@ -560,6 +565,7 @@ class Release(Edu):
 
 class Pressure(Edu):
     name = "pressure"
+    check_on = "amdvi"
     summary = "24-bit IOVA space, three quarters of it old: old ones go last"
     arms = ("framework",)       # without old IOVAs kept there is no pressure
     needs_legacy_dma = False
@@ -592,6 +598,7 @@ class Pressure(Edu):
 
 class Cma(Edu):
     name = "cma"
+    check_on = "vtd"
     summary = "a page that the crash kernel had lent to the one that crashes (,cma)"
     arms = ("mainline", "framework")
     control_shows = ("crash_hits",)
@@ -644,7 +651,7 @@ class High(Hda):
     crashkernel = "320M,high crashkernel=0,low"
     timeout = 300
     compare_runs = 1
-    check_runs = 0              # half a minute, and as much memory as it says
+    checked = False             # half a minute, and as much memory as it says
 
     @property
     def overwrites_tables(self):
@@ -679,7 +686,7 @@ class Stuck(Larger):
     name = "stuck"
     summary = "a device table of another size that cannot be replaced: 2 MiB, low"
     only_default = True
-    check_runs = 0              # see High
+    checked = False             # see High
     memory_mib = 3072
     crashkernel = "320M,high crashkernel=0,low"
     overwrites_tables = True
@@ -697,7 +704,7 @@ class Wide(Scenario):
     name = "wide"
     summary = "64 functions, iommu=pt, windows up to 2^46: the boot takes no longer"
     only_default = True
-    check_runs = 0              # see High
+    checked = False             # see High
     # functions of one slot are one group
     SINGLE, FULL = range(2, 0x12), range(0x19, 0x1f)
     PLACES = [(slot, 0) for slot in SINGLE]
@@ -754,8 +761,15 @@ class Narrow(Edu):
     arms = ("mainline", "framework")    # who blocks does not know what was in use
     crash_options = ()
     mixed = True
-    in_each_mode = True
+    # where old mappings are not where the crash kernel makes its own
+    check_modes = ("scalable", "legacy>scalable", "pt>translated", "translated>pt")
     needs_legacy_dma = False
+    REACH = 0x1fffffff
+
+    def why_not(self, variant, qemu):
+        if variant.arch.RAM > self.REACH and variant.first in ("off", "passthrough"):
+            return "the device reaches no memory of the kernel that crashes"
+        return super().why_not(variant, qemu)
 
     def control_figures(self, variant):
         # a device that is silent loses nothing, unless it is never attached
@@ -763,7 +777,7 @@ class Narrow(Edu):
             variant.first != "off" and not variant.scalable else ()
 
     def qemu_devices(self, wires, folder):
-        return ["-device", "edu,addr=6,dma_mask=0x1fffffff"]
+        return ["-device", f"edu,addr=6,dma_mask={self.REACH:#x}"]
 
     def judge(self, run):
         reasons = [f"data sent through the device: {text}"
@@ -778,6 +792,7 @@ class Narrow(Edu):
 
 class Words(Edu):
     name = "words"
+    check_on = "amdvi"
     summary = "words of the command line that nobody knows: a warning, the default"
     arms = ("framework",)
     needs_legacy_dma = False
@@ -797,6 +812,7 @@ class Words(Edu):
 
 class WayOut(Disk):
     name = "wayout"
+    check_on = None
     summary = "IOMMU off by the crash kernel's command line: a warning, and a dump"
     arms = ("mainline", "framework")
     script = "disk"
@@ -1032,6 +1048,7 @@ class Hotplug(Streams):
 
 class Removed(Streams):
     name = "removed"
+    check_on = "amdvi"
     stock = True
     summary = "removed before its driver: one function of two, a port; found again"
     check_control = False
@@ -1077,6 +1094,7 @@ class Removed(Streams):
 
 class Slow(Streams):
     name = "slow"
+    check_on = "vtd"
     summary = "a probe that takes long, a reset that only the driver knows of"
     check_control = False
     SLOW, DRIVEN, SIBLING = map(trace.requester, ("00:05.0", "00:06.0", "00:06.1"))
@@ -1119,6 +1137,7 @@ class Slow(Streams):
 
 class Vfio(Streams):
     name = "vfio"
+    check_on = "amdvi"
     summary = "an owner in userspace (VFIO) takes a device and gives it back"
     devices = dict.fromkeys(map(trace.requester, ("00:05.0", "00:06.0", "00:07.0")))
     crash_options = ("iommu.kdump_grace=never",)
@@ -1226,6 +1245,7 @@ class Roots(Streams):
 
 class Contradiction(Roots):
     name = "contradiction"
+    check_on = "vtd"
     summary = "one group, two page tables that contradict each other: blocked"
     arms = ("framework",)
     control_shows = ()
@@ -1265,6 +1285,7 @@ class Contradiction(Roots):
 
 class Mixture(Contradiction):
     name = "mixture"
+    check_on = "amdvi"
     summary = "one group, of which one device was not translated: blocked"
     # the other's accesses are not what its forged entry says, until that is read
     devices = {trace.requester("00:06.0"): None}

@@ -7,12 +7,11 @@ these calls are is read from the objects of the build, so that none can be forgo
 """
 
 import collections
-import os
 import re
-import socket
 import threading
 
-from . import build, processes, scenarios
+from . import build, scenarios
+from .debugger import Debugger
 
 PREFIX = "starve-"
 # Of the core and the drivers' own part, as patterns below the folder of a build.
@@ -29,8 +28,9 @@ FAILS = (
                 r"iommu_alloc_pages\w*|memremap|ioremap\w*|bitmap_\w*alloc\w*|"
                 r"dma_alloc\w*|dmam_alloc\w*|kobject_create\w*"), 0),
     (re.compile(r"_*xa_store\w*"), (ENOMEM << 2) | 2),
+    # not iommu_group_alloc_blocking_domain: that of these drivers is static
     (re.compile(r"_*xa_(insert|alloc|reserve)\w*|ida_alloc\w*|idr_alloc\w*|iommu_map|"
-                r"iommu_group_alloc_blocking_domain|reserve_iova_gap|sysfs_create\w*"), ENOMEM),
+                r"reserve_iova_gap|sysfs_create\w*"), ENOMEM),
     (re.compile(r"alloc_iova_errno|reserve_iova"), ENOMEM),
 )
 
@@ -46,138 +46,86 @@ def fails_with(name):
 def sites(kernel):
     """All places where the framework allocates, as {name: Site}."""
     folder = kernel.build
-    placed = {}                         # (function, size): its address in the kernel
-    for name, size, address in _functions(kernel, folder / "vmlinux"):
-        placed.setdefault((name, size), []).append(address)
+    placed = {}                         # address of each function of the kernel, by name
+    for name, address, _ in kernel.functions(folder / "vmlinux"):
+        placed.setdefault(name, []).append(address)
     found = {}
     for pattern in OBJECTS:
         for path in sorted(folder.glob(pattern)):
             if NOT_OBJECTS.search(str(path)):
                 continue
-            sizes = {name: size for name, size, _ in _functions(kernel, path)}
-            for function, offset, length, callee in _calls(kernel, path):
+            functions = _placed(path, list(kernel.functions(path)), placed)
+            for function, address, after, callee in _calls(kernel, functions):
                 value = fails_with(callee)
                 if value is None:
                     continue
-                addresses = placed.get((function, sizes.get(function)), ())
-                if len(addresses) != 1:
-                    raise build.RigError(f"{path}: where {function} is in the kernel is not "
-                                         f"clear: {len(addresses)} of that name and size")
-                where = f"{function}+{offset:#x}:{callee}"
-                found[where] = Site(addresses[0] + offset, addresses[0] + offset + length,
-                                    value, where)
+                where = f"{function}+{address - functions[function]:#x}:{callee}"
+                found[where] = Site(address, after, value, where)
     if not found:
         raise build.RigError(f"{folder} has no call of an allocator in the framework: keep "
                              f"the objects of the build")
     return found
 
 
-def _output(words):
-    status, output = processes.run(words, 300)
-    if status != 0:
-        raise build.RigError(f"{words[0]} fails: install the package binutils")
-    return output.decode("utf-8", "replace")
+# What the code of one object takes at most.
+OBJECT_SIZE = 1 << 17
 
 
-def _functions(kernel, path):
-    """(name, size, address) of each function."""
-    for line in _output([f"{kernel.arch.TOOLS}readelf", "-sW", str(path)]).splitlines():
-        words = line.split()
-        if len(words) >= 8 and words[3] == "FUNC":
-            yield words[7], int(words[2], 0), int(words[1], 16)
+def _placed(path, functions, placed):
+    """{name: address} of an object's functions: others may have the same names."""
+    functions = [one for one in functions if one[0] in placed]      # not those of __exit
+    starts = {section: placed[name][0] - offset for name, offset, section in functions
+              if len(placed[name]) == 1}
+    found = {}
+    for name, offset, section in functions:
+        near = placed[name]
+        if len(near) > 1 and section in starts:
+            # a linker that makes calls shorter moves it a little
+            expected = starts[section] + offset
+            near = [min(near, key=lambda address: abs(address - expected))]
+        if len(near) != 1:
+            raise build.RigError(f"{path}: where {name} is in the kernel is not clear: "
+                                 f"{len(near)} have that name")
+        found[name] = near[0]
+    return found
 
 
-def _calls(kernel, path):
-    """(function, offset, length of the instruction, callee) of each call."""
-    function = start = offset = None
-    for line in _output([f"{kernel.arch.TOOLS}objdump", "-dr", "--no-show-raw-insn",
-                         str(path)]).splitlines():
-        head = re.match(r"([0-9a-f]+) <(\S+)>:$", line)
-        if head:
-            start, function = int(head[1], 16), head[2]
-            continue
-        code = re.match(r" +([0-9a-f]+):\t(\w+)", line)
-        if code:
-            offset = int(code[1], 16) - start if code[2] in ("call", "bl") else None
-            continue
-        target = re.match(r"\t+[0-9a-f]+: R_(X86_64_PLT32|X86_64_PC32|AARCH64_CALL26)\t"
-                          r"([\w.]+)", line)
-        if target and offset is not None:
-            yield function, offset, 5 if target[1].startswith("X86") else 4, target[2]
-            offset = None
+def _calls(kernel, functions):
+    """(function, address, that of the next instruction, callee) of each call."""
+    if not functions:
+        return
+    starts = {address: name for name, address in functions.items()}
+    # what is far away is only needed at boot, in a section of its own
+    for first, last in _areas(sorted(starts)):
+        function = call = None
+        for line in kernel.tool("objdump", "-d", "--no-show-raw-insn",
+                                f"--start-address={first:#x}", f"--stop-address={last:#x}",
+                                kernel.build / "vmlinux").splitlines():
+            head = re.match(r"([0-9a-f]+) <\S+>:$", line)
+            if head:
+                function = starts.get(int(head[1], 16))
+            code = re.match(r" *([0-9a-f]+):\t(\w+)\b.*?(?:<([\w.]+)>)?$", line)
+            if not code:
+                continue
+            address = int(code[1], 16)
+            if call:
+                yield (*call[:2], address, call[2])
+            call = function and code[3] and code[2] in CALLS and (function, address, code[3])
 
 
-class Debugger:
-    """As much of gdb's remote protocol as is needed, to QEMU's end of a socket."""
+# Of all architectures.
+CALLS = ("call", "bl", "jal", "jalr")
 
-    # numbers of the registers for a result and for the program counter
-    REGISTERS = {"x86": (0, 16), "arm": (0, 32)}
 
-    def __init__(self, path, architecture):
-        self.path = path
-        self.result, self.counter = self.REGISTERS[architecture.NAME]
-        self.socket = None
-        self.pending = b""
-
-    def arguments(self):
-        return ["-chardev", f"socket,id=debugger,path={self.path},server=on,wait=off",
-                "-gdb", "chardev:debugger"]
-
-    def connect(self):
-        """The machine stands still from then on."""
-        self.socket = socket.socket(socket.AF_UNIX)
-        # the path of a socket must be short
-        here = os.open(os.path.dirname(self.path), os.O_RDONLY)
-        try:
-            self.socket.connect(f"/proc/self/fd/{here}/{os.path.basename(self.path)}")
-        finally:
-            os.close(here)
-        # what comes before the answer is that the machine has stopped
-        self.send("qSupported")
-        while "PacketSize" not in (self.receive() or "PacketSize"):
-            pass
-        # without having told which registers there are QEMU does not let them be read alone
-        self.ask("qXfer:features:read:target.xml:0,ffb")
-
-    def send(self, text):
-        data = text.encode()
-        self.socket.sendall(b"$%s#%02x" % (data, sum(data) & 0xff))
-
-    def receive(self):
-        """The next packet; None when QEMU has gone."""
-        while True:
-            match = re.search(rb"\$([^#]*)#..", self.pending)
-            try:
-                if match:
-                    self.pending = self.pending[match.end():]
-                    self.socket.sendall(b"+")
-                    return match[1].decode()
-                data = self.socket.recv(4096)
-            except ConnectionError:
-                data = b""
-            if not data:
-                return None
-            self.pending += data
-
-    def ask(self, text):
-        self.send(text)
-        answer = self.receive()
-        if not answer or answer.startswith("E"):
-            raise ConnectionError(f"QEMU's debugger to {text}: {answer}")
-        return answer
-
-    def breakpoint(self, address, on):
-        self.ask(f"{'Z' if on else 'z'}0,{address:x},1")
-
-    def read(self, register):
-        return int.from_bytes(bytes.fromhex(self.ask(f"p{register:x}")), "little")
-
-    def write(self, register, value):
-        self.ask(f"P{register:x}=" + (value & (1 << 64) - 1).to_bytes(8, "little").hex())
-
-    def close(self):
-        if self.socket:
-            self.socket.close()
+def _areas(addresses):
+    """(first, last) that the functions at these addresses lie in."""
+    first = last = addresses[0]
+    for address in addresses[1:]:
+        if address - last > OBJECT_SIZE:
+            yield first, last + OBJECT_SIZE
+            first = address
+        last = address
+    yield first, last + OBJECT_SIZE
 
 
 class Watcher(threading.Thread):
@@ -199,22 +147,16 @@ class Watcher(threading.Thread):
 
     def run(self):
         try:
-            while True:
-                stop = self.debugger.receive()
-                if stop is None or stop.startswith(("W", "X")):
-                    return
-                self._on_stop(stop)
+            while stop := self.debugger.wait():
+                self._on_stop(*stop)
                 self.debugger.send("c")
         except ConnectionError:
             return                      # QEMU has ended
         except (OSError, ValueError) as error:
             self.problem = str(error)
 
-    def _on_stop(self, stop):
-        thread = re.search(r"thread:([^;]+);", stop)
-        if thread:
-            self.debugger.ask(f"Hg{thread[1]}")
-        site = self.sites.get(self.debugger.read(self.debugger.counter))
+    def _on_stop(self, place, thread):
+        site = self.sites.get(place)
         if not site:
             return
         self.hits[site.where] += 1
@@ -226,7 +168,7 @@ class Watcher(threading.Thread):
             return
         # the instruction itself, without the breakpoint
         self.debugger.breakpoint(site.address, False)
-        self.debugger.ask(f"vCont;s:{thread[1]}" if thread else "s")
+        self.debugger.ask(f"vCont;s:{thread}" if thread else "s")
         self.debugger.breakpoint(site.address, True)
 
 

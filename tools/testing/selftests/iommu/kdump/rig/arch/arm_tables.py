@@ -40,8 +40,9 @@ TABLE_OR_PAGE = 2
 ACCESSED = 1 << 10
 CONTIGUOUS = 1 << 52
 
-# Granules by TG0 and S2TG, as bits of an address.
+# Granules by TG0 and S2TG, as bits of an address, and how many of these there may be in all.
 GRANULES = {0: 12, 1: 16, 2: 14}
+ADDRESS_BITS = range(25, 53)
 
 
 class Shape(collections.namedtuple("Shape", "granule levels bits")):
@@ -66,7 +67,7 @@ def first_stage(context):
     """The Shape of what a context descriptor (its first word) leads to, or None."""
     granule = GRANULES.get(context >> 6 & 3)
     bits = 64 - (context & 63)
-    if granule is None or bits <= granule:
+    if granule is None or bits not in ADDRESS_BITS:
         return None
     return Shape(granule, -(-(bits - granule) // (granule - 3)), bits)
 
@@ -75,11 +76,12 @@ def second_stage(word):
     """The same of a stream table entry (its third word)."""
     granule = GRANULES.get(word >> 46 & 3)
     bits = 64 - (word >> 32 & 63)
-    if granule is None:
+    if granule is None or bits not in ADDRESS_BITS:
         return None
     start = word >> 38 & 3
-    levels = start + (2 if granule == 12 else 1)
-    return Shape(granule, levels, bits) if bits > granule else None
+    shape = Shape(granule, start + (2 if granule == 12 else 1), bits)
+    # up to 16 tables may stand beside one another at the top; no hardware has more
+    return shape if bits - shape.below(shape.levels - 1) in range(1, shape.index_bits + 5) else None
 
 
 class Streams(Reader):

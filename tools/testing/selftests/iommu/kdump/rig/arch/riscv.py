@@ -16,6 +16,7 @@ IMAGE = "arch/riscv/boot/Image"
 TARGETS = "Image and modules (ARCH=riscv)"
 MAKE_WORDS = ("ARCH=riscv", "CROSS_COMPILE=riscv64-linux-gnu-")
 TOOLS = "riscv64-linux-gnu-"
+LAST_FUNCTION = None            # QEMU's debugger has not been tried here
 STOCK = False
 # An emulated machine takes its time: what the other architecture does not show as well.
 CHECKED = ("hda", "bridge", "driverless", "reboot", "hotplug", "disk")
@@ -103,6 +104,8 @@ MODES = {
         "off>translated": ("faults",),
     },
 }
+
+OTHER_WORDS = ()
 
 # Frames as a whole get through by chance where a storm of faults comes first.
 CONTROLS = {"bridge": ("crash_hits",)}

@@ -23,6 +23,7 @@ MAKE_WORDS = ()
 STOCK = True
 CHECKED = ()
 TOOLS = ""                      # what the names of its compiler and objcopy begin with
+LAST_FUNCTION = "machine_kexec" # of a kernel that crashes
 KVM = True
 SLOWER = 1                      # than what the time limits are made for
 CONSOLE = "ttyS0,115200"
@@ -47,6 +48,7 @@ def busybox(_out):
 
 # -- the machine -------------------------------------------------------------------
 
+RAM = 0                         # where it begins
 LEAST_MIB = 0
 # Of more memory QEMU's q35 puts the rest behind 4 GiB.
 HIGH_MIB = 4096
@@ -146,6 +148,9 @@ MODES = {
         "on>off": (),
     },
 }
+
+# The same as pt>translated and translated>pt in other words: check leaves them out.
+OTHER_WORDS = ("passthrough>no-passthrough", "no-passthrough>passthrough")
 
 # Linux remaps interrupts on AMD-Vi only where it finds an ISA bridge at 00:14.0, the
 # southbridge that has the I/O APIC; and only then does it take the IOMMU over as
