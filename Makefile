@@ -33,7 +33,7 @@ KDUMP := tools/testing/selftests/iommu/kdump
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
-LOCKED := setup tree pull status kernel kernel-mainline kernel-riscv kernel-mainline-riscv kernel-arm kernel-mainline-arm kernel-arm-64k kernel-dump kernels-dump kernel-debian debian-config kernels-off demo \
+LOCKED := setup tree pull status kernel kernel-mainline kernel-riscv kernel-mainline-riscv kernel-arm kernel-mainline-arm kernel-arm-64k kernel-kunit kernel-kunit-arm kernel-dump kernels-dump kernel-debian debian-config kernels-off demo \
 	  compare stock deb debug-boots allocations pages check corrupt soak dumps small debian-dump check-tools kunit-arm kunit-um mutate mutate-all fuzz coverage bench \
 	  series lint matrix bisect-check regress bases clean
 # The KUnit tests come with a script of their own.
@@ -97,6 +97,13 @@ kernel-arm: tree-keep
 kernel-mainline-arm: tree-keep
 	@scripts/setup.sh base arm
 	@scripts/kernel.sh mainline-arm
+
+# The rig's, with the tests of KUnit.
+kernel-kunit: kernel
+	@scripts/kernel.sh framework-kunit
+
+kernel-kunit-arm: kernel-arm
+	@scripts/kernel.sh framework-kunit-arm
 
 demo: $(rig_kernels) ## crash with DMA in flight, with and without: a table, a picture; RUNS=, ALL=1, IOMMU=riscv,smmuv3
 	@$(RIG) demo $(rig_options) $(minutes)

@@ -77,6 +77,13 @@ run_smmuv3()
 	scripts/rig.sh check --iommu smmuv3
 }
 
+# run_kunit TARGET KERNEL ARCH FILTER
+run_kunit()
+{
+	make --no-print-directory "$1" || return
+	KUNIT_KERNEL=$2 KUNIT_ARCH=$3 FILTER=$4 scripts/kunit.sh
+}
+
 # As upstream runs it: the part that looks at the running kernel. The part that boots
 # kernels of its own is the rig above.
 run_kselftest()
@@ -114,12 +121,14 @@ if [ -e tools/testing/selftests/iommu/kdump/kdump_rig.py ]; then
 else
 	skip rig "the test rig is not there"
 fi
-# The core and the walkers at the speed of the machine; then what needs a driver, or
-# memory of which the machine knows where it is. make kunit runs all of that in an
-# emulated machine, and the suites that come with generic_pt, which take longest.
+# The core and the walkers at the speed of the machine, with all that looks for mistakes;
+# then what needs a driver, or memory of which the machine knows where it is, on kernels
+# that the rig has already. make kunit runs all of that in an emulated machine, with the
+# sanitizers, and the suites that come with generic_pt, which take longest.
 part kunit-um make --no-print-directory kunit-um \
 	FILTER='*_kdump_* *_kdump *_foreign_test kunit_iommu'
-part kunit make --no-print-directory kunit FILTER='*_kdump iommu_kdump_memory'
+part kunit run_kunit kernel-kunit framework-kunit x86_64 '*_kdump iommu_kdump_memory'
+part kunit-arm run_kunit kernel-kunit-arm framework-kunit-arm arm64 '*_kdump arm-smmu-v3-kunit-test'
 
 # What took how long, and what failed, once more: the last lines are all that some see of
 # a long log.

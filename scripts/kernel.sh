@@ -8,12 +8,13 @@
 #   ...-off                 no crash kernels: CRASH_DUMP, which the framework follows, is
 #                           compiled out
 #   framework-debug         looks for its own defects, by config.debug
+#   framework-kunit         with the tests of KUnit, but no sanitizer
 #   framework-debian        Debian's own configuration, with those modules that the rig loads
 #   package                 what "make deb" puts into a package
 #
 # The first two and -debug are for RISC-V with -riscv behind the name and for Arm
-# with -arm, by a cross compiler; framework-arm-64k has pages of 64 KiB. RISC-V's unmodified
-# one is made from the tree of base-riscv.sh.
+# with -arm, by a cross compiler, and so is framework-kunit-arm; framework-arm-64k has pages
+# of 64 KiB. RISC-V's unmodified one is made from the tree of base-riscv.sh.
 #
 # A kernel that differs from another one that is built by little more than what the series
 # changes begins with a copy of its objects.
@@ -34,6 +35,7 @@ name=${1:-}
 case $name in
 framework | framework-dump | framework-off | framework-debian | framework-riscv | framework-arm) ;;
 framework-debug | framework-debug-riscv | framework-debug-arm | framework-arm-64k) ;;
+framework-kunit | framework-kunit-arm) ;;
 mainline | mainline-dump | mainline-off | mainline-riscv | mainline-arm | package) ;;
 *)	die "kernel.sh: no such kernel: ${name:-what kernel?} (its first lines have a list)" ;;
 esac
@@ -70,6 +72,7 @@ kind=${kind#framework}
 kind=${kind#mainline}
 case $kind in
 -dump | -debug)	fragments+=("${fragments[0]}.${kind#-}") ;;
+-kunit)	fragments+=("$OUT/linux/$(kunit_config "$arch")" "$configs/kunit-plain.config") ;;
 -debian)	fragments=("$configs/debian.config") ;;
 package)
 	kind=-package
@@ -86,7 +89,9 @@ log=$OUT/build/$name.log
 like=
 case $name in
 mainline*)	like=framework$kind$where ;;
-framework-off)	like=framework$where ;;
+framework-off | framework-kunit*)
+	like=framework$where
+	;;
 esac
 build=$source/$folder
 jobs=${JOBS:-$(nproc)}
@@ -155,17 +160,18 @@ fingerprint()
 # version of, is left out.
 begin_like()
 {
-	local theirs
+	local theirs ours
 
 	[ ! -e "$build" ] && OUT="$OUT" CURRENT_ONLY=1 "$self" "$like" || return 0
 	theirs=$(realpath "$1")
+	ours=$(realpath "$source")
 	rm -rf "$build.new"
 	cp -a "$theirs" "$build.new"
 	rm -f "$build.new"/.{built,configured,objects}
-	if [ "${theirs%/*}" != "$(realpath "$source")" ]; then
-		# The names of objtool's files are absolute, and all depends on objtool.
-		find "$build.new/tools" -name '.*.cmd' -exec \
-			sed -i "s,${theirs%/*}/,$(realpath "$source")/,g" {} + 2>/dev/null || true
+	# The names of objtool's files are absolute, and all depends on objtool.
+	find "$build.new/tools" -name '.*.cmd' -exec \
+		sed -i "s,$theirs/,$ours/$folder/,g; s,${theirs%/*}/,$ours/,g" {} + 2>/dev/null || true
+	if [ "${theirs%/*}" != "$ours" ]; then
 		comm -13 <(list_files "$source") <(list_files "${theirs%/*}") |
 			sed 's,^,/,; s, [^ ]* [^ ]*$,,' >"$build.new/.not-ours"
 		(cd "$build.new" && find . -name '.*.cmd' -print0 |

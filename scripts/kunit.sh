@@ -7,6 +7,7 @@
 #                 between them, each gets a machine, and all run at the same time
 #   ARGS="..."    more for the kernel's command line
 #   KUNIT_TIMEOUT seconds until a run counts as hung (1800)
+#   KUNIT_KERNEL=framework-kunit  that kernel, which kernel.sh has built, with -arm for arm64
 #   FAST=1        without the sanitizer and the lock checker, for many runs
 #   KUNIT_ARCH=arm64  for the driver of Arm's SMMUv3, which is built nowhere else: see the
 #                 target kunit-arm, which gets what it needs
@@ -24,10 +25,11 @@ set -euo pipefail
 source=${KUNIT_TREE:-$OUT/linux}
 fast=${FAST:-}
 arch=${KUNIT_ARCH:-x86_64}
-build=${KUNIT_BUILD:-$OUT/build/kunit${KUNIT_ARCH:+-$KUNIT_ARCH}${fast:+-fast}}
+ready=${KUNIT_KERNEL:-}
+build=${KUNIT_BUILD:-$OUT/build/${ready:-kunit${KUNIT_ARCH:+-$KUNIT_ARCH}${fast:+-fast}}}
 log=$build/test.log
 timeout=${KUNIT_TIMEOUT:-1800}
-config=drivers/iommu/kdump/.kunitconfig
+config=$(kunit_config "$arch")
 small=$(realpath "$(dirname "$0")")/configs/kunit-small.config
 filter=${FILTER:-}
 args=${ARGS:-}
@@ -46,7 +48,6 @@ x86_64)
 	;;
 arm64)
 	cross=aarch64-linux-gnu-
-	config=drivers/iommu/kdump/arm64.kunitconfig
 	image=arch/arm64/boot/Image
 	machine_options=("${QEMU_ARM:-$OUT/qemu-11-arm/qemu-system-aarch64}" -M virt -cpu cortex-a57 -append)
 	machine_cmdline="console=ttyAMA0"
@@ -54,7 +55,6 @@ arm64)
 um)
 	[ "$(uname -m)" = x86_64 ] || die "KUNIT_ARCH=um is for x86_64 only: run the other tests"
 	cross=
-	config=drivers/iommu/kdump/um.kunitconfig
 	image=linux
 	;;
 *)	die "KUNIT_ARCH=$arch is unknown: x86_64, arm64 or um?" ;;
@@ -122,27 +122,34 @@ need_space "${NEED_MIB:-2500}" "building the KUnit kernel"
 [ -r "$source/$config" ] ||
 	die "out/linux has no $config: it is part of the repository, run 'make tree'"
 
-start=$SECONDS
-cd "$source"
-# kunit.py takes its time to find out that a configuration is the right one.
-wanted=$(cat "$config" "$small" && printf '%s\n' "${configure[@]}")
-if [ -n "$fast" ] && [ "$wanted" = "$(cat "$build/.configured" 2>/dev/null)" ]; then
-	: >"$build/build.log"
-elif ! "${kunit[@]}" config "${configure[@]}" >"$build/build.log" 2>&1; then
-	tail -n 20 "$build/build.log" >&2
-	die "the KUnit kernel cannot be configured: see $build/build.log"
-fi
-echo "$wanted" >"$build/.configured"
-"${compile[@]}" syncconfig >>"$build/build.log" 2>&1 ||
-	die "the KUnit kernel cannot be configured: see $build/build.log"
-fast_cache
-"${compile[@]}" "${image##*/}" >>"$build/build.log" 2>&1 &
-if ! watch $! "KUnit kernel" objects; then
-	grep -E -m 10 -A 3 ' error: |undefined reference|\*\*\* ' "$build/build.log" >&2 ||
+# build_kernel: configure and build it, by kunit.py as far as that goes
+build_kernel()
+{
+	local wanted start=$SECONDS
+
+	# kunit.py takes its time to find out that a configuration is the right one.
+	wanted=$(cat "$config" "$small" && printf '%s\n' "${configure[@]}")
+	if [ -n "$fast" ] && [ "$wanted" = "$(cat "$build/.configured" 2>/dev/null)" ]; then
+		: >"$build/build.log"
+	elif ! "${kunit[@]}" config "${configure[@]}" >"$build/build.log" 2>&1; then
 		tail -n 20 "$build/build.log" >&2
-	die "the KUnit kernel does not build: see $build/build.log"
-fi
-echo "KUnit kernel: built in $(elapsed "$start")"
+		die "the KUnit kernel cannot be configured: see $build/build.log"
+	fi
+	echo "$wanted" >"$build/.configured"
+	"${compile[@]}" syncconfig >>"$build/build.log" 2>&1 ||
+		die "the KUnit kernel cannot be configured: see $build/build.log"
+	fast_cache
+	"${compile[@]}" "${image##*/}" >>"$build/build.log" 2>&1 &
+	if ! watch $! "KUnit kernel" objects; then
+		grep -E -m 10 -A 3 ' error: |undefined reference|\*\*\* ' "$build/build.log" >&2 ||
+			tail -n 20 "$build/build.log" >&2
+		die "the KUnit kernel does not build: see $build/build.log"
+	fi
+	echo "KUnit kernel: built in $(elapsed "$start")"
+}
+
+cd "$source"
+[ -n "$ready" ] || build_kernel
 
 read -ra filters <<<"$filter"
 [ ${#filters[@]} -gt 0 ] || filters=('')

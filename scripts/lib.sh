@@ -31,6 +31,15 @@ repeatable_builds()
 	[ -z "${1:-}" ] || { CCACHE_BASEDIR=$(realpath "$1") && export CCACHE_BASEDIR; }
 }
 
+# kunit_config ARCH: what its tests of KUnit are configured by, in the tree
+kunit_config()
+{
+	local own=
+
+	[ "$1" = x86_64 ] || own=$1
+	echo "drivers/iommu/kdump/$own.kunitconfig"
+}
+
 # fast_cache: what is not in the compiler cache costs hardly more than without it. The
 # compiler is asked which files it has read, instead of a preprocessor before it. What is
 # found is only what was compiled with the same headers, the configuration among them:

@@ -826,7 +826,13 @@ def check_controls(session, checks, mainline, chosen):
     plans, _ = plans_for(session, ["mainline"], chosen, lambda s, v: int(
         s.check_control and is_checked(session, s, v) and
         (s.checked and v.is_default or s.in_each_mode or v.mode in s.check_modes)))
-    waiting = [plan for plan in plans if control_figures(plan)]
+    plans = [plan for plan in plans if control_figures(plan)]
+    if not session.options.only and not session.options.iommu:
+        # that it goes wrong with each of the drivers is for compare
+        on = {plan.scenario: plan.variant.iommu for plan in reversed(plans)}
+        plans = [plan for plan in plans if KNOWN[plan.scenario].in_each_mode or
+                 plan.variant.iommu == on[plan.scenario]]
+    waiting = plans
     if not mainline:
         for plan in waiting:
             checks.skip(f"{plan.scenario}, {plan.variant}: control on mainline",
