@@ -155,14 +155,15 @@ fingerprint()
 }
 
 # begin_like BUILD: begin with the objects of another kernel, if that one is up to date and
-# this one is not there yet. Kbuild knows which objects depend on which options, and leaves
-# the others alone. What was made from a file that this tree has not, or has another
-# version of, is left out.
+# this one is not there, or was configured otherwise. Kbuild knows which objects depend on
+# which options, and leaves the others alone. What was made from a file that this tree has
+# not, or has another version of, is left out.
 begin_like()
 {
 	local theirs ours
 
-	[ ! -e "$build" ] && OUT="$OUT" CURRENT_ONLY=1 "$self" "$like" || return 0
+	[ "$config_now" != "$(cat "$build/.configured" 2>/dev/null)" ] || return 0
+	OUT="$OUT" CURRENT_ONLY=1 "$self" "$like" || return 0
 	theirs=$(realpath "$1")
 	ours=$(realpath "$source")
 	rm -rf "$build.new"
@@ -178,6 +179,7 @@ begin_like()
 			xargs -0 grep -lFf .not-ours |
 			sed -E 's,^(.*/)\.([^/]*)\.cmd$,&\n\1\2,' | xargs -d '\n' rm -f)
 	fi
+	rm -rf "$build"
 	mv "$build.new" "$build"
 }
 

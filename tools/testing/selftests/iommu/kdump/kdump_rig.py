@@ -827,11 +827,17 @@ def check_controls(session, checks, mainline, chosen):
         s.check_control and is_checked(session, s, v) and
         (s.checked and v.is_default or s.in_each_mode or v.mode in s.check_modes)))
     plans = [plan for plan in plans if control_figures(plan)]
-    if not session.options.only and not session.options.iommu:
-        # that it goes wrong with each of the drivers is for compare
+    options = session.options
+    # That it goes wrong with each of the drivers is for compare, and so are the modes in
+    # which it goes wrong like in the default one.
+    if not options.only and not options.iommu:
         on = {plan.scenario: plan.variant.iommu for plan in reversed(plans)}
         plans = [plan for plan in plans if KNOWN[plan.scenario].in_each_mode or
                  plan.variant.iommu == on[plan.scenario]]
+    if not options.only and not options.mode:
+        plans = [plan for plan in plans if plan.variant.is_default or
+                 plan.variant.control_shows is not None or
+                 plan.variant.mode in KNOWN[plan.scenario].check_modes]
     waiting = plans
     if not mainline:
         for plan in waiting:
@@ -1429,8 +1435,9 @@ def arguments():
         command.add_argument("--runs", type=int, metavar="N",
                              help="runs of each scenario")
         command.add_argument("--jobs", type=int, metavar="N",
-                             default=max(1, min(2, (os.cpu_count() or 1))),
-                             help="runs at the same time (default: 2)")
+                             default=min(3, 1 + (os.cpu_count() or 1)),
+                             help="runs at the same time (default: 3, or 2 on one "
+                                  "processor: each waits for a part of its time)")
         command.add_argument("--accel", choices=("tcg", "kvm"), default="tcg",
                              help="kvm is used only if a probe boot works")
         command.add_argument("--qemu", help="QEMU to use; 11: one that is "
