@@ -46,7 +46,7 @@ part()
 	passed=$((passed + p))
 	failed=$((failed + f))
 	skipped=$((skipped + s))
-	times+=$(printf '%-10s %4d passed %4d failed %4d skipped  %s' "$name" "$p" "$f" "$s" \
+	times+=$(printf '%-10s %4d passed %4d failed %4d skipped  %s\n' "$name" "$p" "$f" "$s" \
 		"$(elapsed "$start")" && echo .)
 	times=${times%.}
 }

@@ -101,28 +101,37 @@ static int foreign_report_bad(struct iommu_kdump_report *report, u64 iova,
 	return 0;
 }
 
-/* A mapping comes in one piece or in many, but in order */
+/*
+ * A mapping comes in one piece or in many, but in order. Two that continue each other may
+ * come as one.
+ */
 static int foreign_report_mapping(struct iommu_kdump_report *report, u64 iova,
 				  phys_addr_t phys, u64 size, int prot)
 {
 	struct foreign_log *log = foreign_log;
-	const struct foreign_map *map = &log->maps[log->cur];
+	u64 part;
 
 	log->all_prot |= prot;
-	if (log->cur >= log->nr_maps || iova != map->va + log->done ||
-	    phys != map->oa + log->done || size > map->len - log->done ||
-	    (prot & (IOMMU_READ | IOMMU_WRITE)) != map->prot) {
-		if (!log->wrong++)
-			kunit_err(log->test,
-				  "reported %#llx to %pap size %#llx prot %x, expected number %u: %#llx to %#llx size %#llx prot %x, of which %#llx was found\n",
-				  iova, &phys, size, prot, log->cur, map->va,
-				  map->oa, map->len, map->prot, log->done);
-		return 0;
-	}
-	log->done += size;
-	if (log->done == map->len) {
-		log->cur++;
-		log->done = 0;
+	for (; size; iova += part, phys += part, size -= part) {
+		const struct foreign_map *map = &log->maps[log->cur];
+
+		if (log->cur >= log->nr_maps || iova != map->va + log->done ||
+		    phys != map->oa + log->done ||
+		    (prot & (IOMMU_READ | IOMMU_WRITE)) != map->prot) {
+			if (!log->wrong++)
+				kunit_err(log->test,
+					  "reported %#llx to %pap size %#llx prot %x, expected number %u: %#llx to %#llx size %#llx prot %x, of which %#llx was found\n",
+					  iova, &phys, size, prot, log->cur,
+					  map->va, map->oa, map->len, map->prot,
+					  log->done);
+			return 0;
+		}
+		part = min(size, map->len - log->done);
+		log->done += part;
+		if (log->done == map->len) {
+			log->cur++;
+			log->done = 0;
+		}
 	}
 	return 0;
 }
@@ -387,6 +396,25 @@ static void test_foreign_random(struct kunit *test)
 		foreign_do_map(test, va, oa, pages << pgsz_lg2);
 	}
 	KUNIT_EXPECT_GT(test, foreign_log->nr_maps, 20);
+	foreign_check(test);
+}
+
+/* What continues each other at both ends, by chance or because it was mapped in pieces */
+static void test_foreign_neighbours(struct kunit *test)
+{
+	struct kunit_iommu_priv *priv = test->priv;
+	struct pt_range range = pt_top_range(priv->common);
+	u64 pgsz = priv->smallest_pgsz;
+	unsigned int i;
+
+	foreign_start(test);
+	/* Every third one has the same permissions, and each is too short for a run */
+	for (i = 0; i < 12; i++) {
+		u64 at = (i % 3 * 128 + i / 3 * 20) * pgsz;
+
+		KUNIT_EXPECT_TRUE(test, foreign_do_map(test, range.va + at,
+						       at + pgsz, 20 * pgsz));
+	}
 	foreign_check(test);
 }
 
@@ -1737,6 +1765,7 @@ static struct kunit_case foreign_test_cases[] = {
 #endif
 	KUNIT_CASE_FMT(test_foreign_levels),
 	KUNIT_CASE_FMT(test_foreign_random),
+	KUNIT_CASE_FMT(test_foreign_neighbours),
 	KUNIT_CASE_FMT(test_foreign_invalid),
 	KUNIT_CASE_FMT(test_foreign_corrupt),
 #ifdef __GENERIC_PT_FMT_ARMV8_H

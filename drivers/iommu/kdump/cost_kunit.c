@@ -293,8 +293,7 @@ static void test_budget_of_removed(struct kunit *test)
 	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
 	KUNIT_EXPECT_GT(test, iommu_kdump_carried_pages(), before);
 	crash->expect = SAFE;
-	kunit_iommu_reset(crash->iommu);
-	crash->nr_devs = 0;
+	crash_power_off(crash);
 	KUNIT_EXPECT_EQ(test, iommu_kdump_carried_pages(), before);
 	crash_check_end(crash);
 }

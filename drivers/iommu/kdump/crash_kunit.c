@@ -10,6 +10,7 @@
 #include <linux/kernfs.h>
 #include <linux/mm.h>
 #include <linux/pci.h>
+#include <linux/rcupdate.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
@@ -394,6 +395,14 @@ void crash_bind(struct crash *crash, struct device *dev)
 int crash_probe_fails(struct device *dev)
 {
 	return -EIO;
+}
+
+/* No device is left, no group, and nothing of theirs: what follows is another machine */
+void crash_power_off(struct crash *crash)
+{
+	kunit_iommu_reset(crash->iommu);
+	crash->nr_devs = 0;
+	rcu_barrier();
 }
 
 void crash_grace_over(struct device *dev)

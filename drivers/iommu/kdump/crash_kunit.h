@@ -174,6 +174,7 @@ void crash_check_dma(struct crash *crash, enum expect expect);
 struct device *crash_add_dev(struct crash *crash, unsigned int group, u32 rid);
 void crash_boot(struct crash *crash);
 enum iommu_kdump_state crash_state(struct device *dev);
+void crash_power_off(struct crash *crash);
 void crash_bind(struct crash *crash, struct device *dev);
 int crash_probe_fails(struct device *dev);
 void crash_grace_over(struct device *dev);

@@ -7,7 +7,6 @@
 #include <linux/iommu.h>
 #include <linux/prandom.h>
 #include <linux/random.h>
-#include <linux/rcupdate.h>
 #include <linux/sizes.h>
 
 #include <kunit/iommu.h>
@@ -294,9 +293,7 @@ static void test_group_random_tables(struct kunit *test)
 			EXPECT_STATE(crash, dev, KDUMP_CARRYING);
 		}
 		check_random_pages(crash, pages, seed);
-		kunit_iommu_reset(crash->iommu);
-		crash->nr_devs = 0;
-		rcu_barrier();
+		crash_power_off(crash);
 		if (test->status != KUNIT_SUCCESS) {
 			kunit_err(test, "number %u of seed %u", n, seed);
 			return;

@@ -85,9 +85,7 @@ static void test_tables_counted(struct kunit *test)
 	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
 	KUNIT_EXPECT_EQ(test, dev->iommu_group->kdump->stats.new_tables, 0);
 	without = pages_of(NR_IOMMU_PAGES) - before;
-	kunit_iommu_reset(crash->iommu);
-	crash->nr_devs = 0;
-	rcu_barrier();
+	crash_power_off(crash);
 	KUNIT_EXPECT_EQ(test, pages_of(NR_IOMMU_PAGES), before);
 
 	mappings_of_all_sizes(crash, 1, root);
@@ -101,9 +99,7 @@ static void test_tables_counted(struct kunit *test)
 	pages = dev->iommu_group->kdump->stats.new_tables >> PAGE_SHIFT;
 	KUNIT_EXPECT_EQ(test, pages, with - without);
 	crash->expect = SAFE;
-	kunit_iommu_reset(crash->iommu);
-	crash->nr_devs = 0;
-	rcu_barrier();
+	crash_power_off(crash);
 
 	/* With one page less it does not fit, and leaves nothing behind */
 	crash->budget = pages - 1;
@@ -389,9 +385,7 @@ static void check_leaks(struct crash *crash, unsigned long tables, unsigned int 
 {
 	struct kunit *test = crash->test;
 
-	kunit_iommu_reset(crash->iommu);
-	crash->nr_devs = 0;
-	rcu_barrier();
+	crash_power_off(crash);
 	KUNIT_EXPECT_EQ_MSG(test, inject.nr_tracked, 0,
 			    "allocation %u: leak from %pS", n,
 			    inject.tracked[0].caller);
@@ -643,9 +637,7 @@ static void test_no_memory_at_all(struct kunit *test)
 	crash_use_new(crash, dev);
 	crash_check_dma(crash, FAULTS);
 	crash_unmap_new(crash);
-	kunit_iommu_reset(crash->iommu);
-	crash->nr_devs = 0;
-	rcu_barrier();
+	crash_power_off(crash);
 	KUNIT_EXPECT_EQ(test, inject.nr_tracked, 0);
 	crash_check_end(crash);
 }

@@ -268,7 +268,6 @@ static void any_leaves(struct crash *crash, unsigned int level,
 
 	memset(crash->tables, 0, OLD_TABLES * PAGE_SIZE);
 	crash->nr_tables = 0;
-	crash->nr_devs = 0;
 	root = crash_new_table(crash);
 	crash_set_entry(crash, 1, KUNIT_IOMMU_PAGING, root, 7);
 	for (i = 0; i < LEAVES; i++) {
@@ -300,7 +299,7 @@ static void any_leaves(struct crash *crash, unsigned int level,
 	}
 	crash_check_end(crash);
 	kunit_iommu_unbind(dev);
-	kunit_iommu_reset(crash->iommu);
+	crash_power_off(crash);
 }
 
 static void test_any_leaves(struct kunit *test)
