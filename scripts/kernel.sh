@@ -154,7 +154,7 @@ fingerprint()
 	} | sha256sum
 }
 
-# begin_like BUILD: begin with the objects of another kernel, if that one is up to date and
+# begin_like: begin with the objects of the kernel $like, if that one is up to date and
 # this one is not there, or was configured otherwise. Kbuild knows which objects depend on
 # which options, and leaves the others alone. What was made from a file that this tree has
 # not, or has another version of, is left out.
@@ -164,7 +164,7 @@ begin_like()
 
 	[ "$config_now" != "$(cat "$build/.configured" 2>/dev/null)" ] || return 0
 	OUT="$OUT" CURRENT_ONLY=1 "$self" "$like" || return 0
-	theirs=$(realpath "$1")
+	theirs=$(realpath "$OUT/build/$like")
 	ours=$(realpath "$source")
 	rm -rf "$build.new"
 	cp -a "$theirs" "$build.new"
@@ -263,7 +263,7 @@ fi
 
 start=$SECONDS
 need_space "${NEED_MIB:-1500}" "building the $name kernel"
-[ -z "$like" ] || begin_like "$OUT/build/$like"
+[ -z "$like" ] || begin_like
 mkdir -p "$build"
 rm -f "$build/.built"
 if [ "$config_now" != "$(cat "$build/.configured" 2>/dev/null)" ]; then

@@ -380,6 +380,16 @@ static void inject_off(void)
 	barrier();
 }
 
+/* Each allocation has failed in a run of its own; the last of the @runs has seen no failure */
+static void sum_up(struct kunit *test, unsigned int runs, unsigned int blocked,
+		   unsigned int carried)
+{
+	KUNIT_EXPECT_GE(test, carried, 1);
+	KUNIT_EXPECT_GE(test, blocked, 5);
+	kunit_info(test, "%u allocations have failed: %u times blocked, %u times carried on\n",
+		   runs - 1, blocked, carried - 1);
+}
+
 /* All that allocation n and the others have led to is gone with the machine */
 static void check_leaks(struct crash *crash, unsigned long tables, unsigned int n)
 {
@@ -493,11 +503,7 @@ static void test_allocation_failures(struct kunit *test)
 		KUNIT_ASSERT_LT(test, n, 1000);
 		KUNIT_ASSERT_EQ(test, test->status, KUNIT_SUCCESS);
 	}
-	/* The last run has seen no failure */
-	KUNIT_EXPECT_GE(test, carried, 1);
-	KUNIT_EXPECT_GE(test, blocked, 5);
-	kunit_info(test, "%u allocations have failed: %u times blocked, %u times carried on\n",
-		   n - 1, blocked, carried - 1);
+	sum_up(test, n, blocked, carried);
 }
 
 /* A node of the allocator that is not in the list would never be given back */
@@ -588,10 +594,7 @@ static void test_late_allocation_failures(struct kunit *test)
 		KUNIT_ASSERT_LT(test, n, 1000);
 		KUNIT_ASSERT_EQ(test, test->status, KUNIT_SUCCESS);
 	}
-	KUNIT_EXPECT_GE(test, carried, 1);
-	KUNIT_EXPECT_GE(test, blocked, 5);
-	kunit_info(test, "%u allocations have failed: %u times blocked, %u times carried on\n",
-		   n - 1, blocked, carried - 1);
+	sum_up(test, n, blocked, carried);
 }
 
 /* Nothing that the framework allocates, until inject_off() */
