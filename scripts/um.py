@@ -115,5 +115,6 @@ class Reasons:
 def failure(text):
     """The first thing that has gone wrong, or None."""
     match = re.search(r"^(?:\[.*?\] )?(?: {4,}not ok \d+ (\S+)|"
-                      r".*((?:KASAN|UBSAN|BUG|WARNING): .*|Oops.*|Kernel panic.*))", text, re.M)
+                      r".*((?:KASAN|UBSAN|BUG|WARNING): .*|Oops.*|Kernel panic.*|"
+                      r"turning off the locking.*))", text, re.M)
     return (match[1] or match[2]).strip() if match else None

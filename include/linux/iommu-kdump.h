@@ -87,6 +87,9 @@ struct iommu_kdump_entry_ops {
 	void (*silence)(struct iommu_kdump_entries *entries, u32 id);
 };
 
+/* IDs that may begin to fault before somebody can sleep for memory to count them */
+#define IOMMU_KDUMP_NEW_FAULTS	16
+
 /**
  * struct iommu_kdump_entries - what is known of the crashed kernel's context entries
  *                              (device table entries, stream table entries)
@@ -99,9 +102,11 @@ struct iommu_kdump_entry_ops {
  * @refused: ranges of IDs whose entries were refused
  * @nr_refused: number of them
  * @refused_all: all of them, or there was no memory to tell which
- * @uncounted_id: ID whose faults there is no memory to count
- * @uncounted: there is one
- * @silence_work: calls &iommu_kdump_entry_ops.silence
+ * @fault_lock: for what is counted of faults, which come in hard interrupts
+ * @new_faults: those of IDs that nothing is known of yet
+ * @new_faults.id: the ID
+ * @new_faults.nr: how many, 0 if there is room here
+ * @silence_work: finds memory for these, and calls &iommu_kdump_entry_ops.silence
  *
  * One for each IOMMU, or for several that share their table. All but the first four
  * members are the core's.
@@ -115,8 +120,11 @@ struct iommu_kdump_entries {
 	struct iommu_kdump_range *refused;
 	unsigned int nr_refused;
 	bool refused_all;
-	u32 uncounted_id;
-	bool uncounted;
+	raw_spinlock_t fault_lock;
+	struct {
+		u32 id;
+		u16 nr;
+	} new_faults[IOMMU_KDUMP_NEW_FAULTS];
 	struct work_struct silence_work;
 };
 

@@ -19,30 +19,92 @@
 #include <linux/slab.h>
 #include <linux/xarray.h>
 
+#include <kunit/visibility.h>
+
 #include "../iommu-priv.h"
 #include "kdump.h"
 
 /* So many faults, and the ID faults silently from then on */
 #define MAX_FAULTS	16
 
-/* In &iommu_kdump_entries.xa: to be silenced */
-#define TO_SILENCE	XA_MARK_1
-
 /**
  * struct entry - what is known of an ID
  * @domain_id: that the old entry leads to
  * @faults: since the old entry is gone, or since the boot
+ * @to_silence: there have been so many of them that the driver is to silence it
+ * @silent: its faults are not reported any more
  * @old: hardware still uses the entry of the crashed kernel
  * @left: it did
- * @silent: its faults are not reported any more
+ *
+ * What is about faults is under &iommu_kdump_entries.fault_lock, the rest under the lock
+ * of the array.
  */
 struct entry {
 	u32 domain_id;
 	u16 faults;
-	u8 old : 1;
-	u8 left : 1;
-	u8 silent : 1;
+	bool to_silence;
+	bool silent;
+	bool old;
+	bool left;
 };
+
+/* With the lock of the array held. NULL if there is no memory. */
+static struct entry *get_entry(struct iommu_kdump_entries *entries, u32 id)
+{
+	struct entry *entry = xa_load(&entries->xa, id);
+
+	if (entry)
+		return entry;
+	entry = kzalloc_obj(*entry, GFP_ATOMIC | __GFP_NOWARN);
+	if (entry &&
+	    xa_err(__xa_store(&entries->xa, id, entry,
+			      GFP_ATOMIC | __GFP_NOWARN))) {
+		kfree(entry);
+		return NULL;
+	}
+	return entry;
+}
+
+/* With the lock of faults held */
+static void add_faults(struct entry *entry, unsigned int nr)
+{
+	unsigned int before = entry->faults;
+
+	entry->faults += nr;
+	/* And again if it goes on */
+	if ((before + nr) / MAX_FAULTS != before / MAX_FAULTS)
+		entry->to_silence = true;
+}
+
+/* Those of IDs that nothing was known of when they began */
+static void count_new_faults(struct iommu_kdump_entries *entries)
+{
+	struct entry *entry;
+	unsigned int i, nr;
+	u32 id;
+
+	for (i = 0; i < ARRAY_SIZE(entries->new_faults); i++) {
+		raw_spin_lock_irq(&entries->fault_lock);
+		nr = entries->new_faults[i].nr;
+		id = entries->new_faults[i].id;
+		raw_spin_unlock_irq(&entries->fault_lock);
+		if (!nr)
+			continue;
+
+		xa_lock_irq(&entries->xa);
+		entry = get_entry(entries, id);
+		xa_unlock_irq(&entries->xa);
+
+		raw_spin_lock_irq(&entries->fault_lock);
+		if (entry)
+			add_faults(entry, entries->new_faults[i].nr);
+		entries->new_faults[i].nr = 0;
+		raw_spin_unlock_irq(&entries->fault_lock);
+		/* Without memory to count them it is silenced at once */
+		if (!entry)
+			entries->ops->silence(entries, id);
+	}
+}
 
 static void silence_work_fn(struct work_struct *work)
 {
@@ -50,35 +112,30 @@ static void silence_work_fn(struct work_struct *work)
 		container_of(work, struct iommu_kdump_entries, silence_work);
 	struct entry *entry;
 	unsigned long id;
-	bool uncounted;
 
-	xa_for_each_marked(&entries->xa, id, entry, TO_SILENCE) {
-		bool before;
+	count_new_faults(entries);
+	xa_for_each(&entries->xa, id, entry) {
+		bool wanted, before;
 
 		/* What comes from here on asks again */
-		xa_lock_irq(&entries->xa);
-		__xa_clear_mark(&entries->xa, id, TO_SILENCE);
+		raw_spin_lock_irq(&entries->fault_lock);
+		wanted = entry->to_silence;
+		entry->to_silence = false;
 		before = entry->silent;
-		xa_unlock_irq(&entries->xa);
+		raw_spin_unlock_irq(&entries->fault_lock);
+		if (!wanted)
+			continue;
 
 		entries->ops->silence(entries, id);
 
 		/* Also if the driver has replaced an old entry to that end */
-		xa_lock_irq(&entries->xa);
+		raw_spin_lock_irq(&entries->fault_lock);
 		entry->silent = true;
-		xa_unlock_irq(&entries->xa);
+		raw_spin_unlock_irq(&entries->fault_lock);
 		if (!before)
 			pr_warn("%s: %#lx keeps faulting: its faults are not reported any more\n",
 				entries->name, id);
 	}
-
-	xa_lock_irq(&entries->xa);
-	id = entries->uncounted_id;
-	uncounted = entries->uncounted;
-	entries->uncounted = false;
-	xa_unlock_irq(&entries->xa);
-	if (uncounted)
-		entries->ops->silence(entries, id);
 }
 
 /**
@@ -98,6 +155,7 @@ void iommu_kdump_entries_init(struct iommu_kdump_entries *entries,
 	entries->ids = ids;
 	entries->name = name;
 	xa_init_flags(&entries->xa, XA_FLAGS_LOCK_IRQ);
+	raw_spin_lock_init(&entries->fault_lock);
 	INIT_WORK(&entries->silence_work, silence_work_fn);
 }
 EXPORT_SYMBOL_GPL(iommu_kdump_entries_init);
@@ -124,23 +182,6 @@ void iommu_kdump_entries_destroy(struct iommu_kdump_entries *entries)
 	entries->refused_all = false;
 }
 EXPORT_SYMBOL_GPL(iommu_kdump_entries_destroy);
-
-/* With the lock of the array held. NULL if there is no memory. */
-static struct entry *get_entry(struct iommu_kdump_entries *entries, u32 id)
-{
-	struct entry *entry = xa_load(&entries->xa, id);
-
-	if (entry)
-		return entry;
-	entry = kzalloc_obj(*entry, GFP_ATOMIC | __GFP_NOWARN);
-	if (entry &&
-	    xa_err(__xa_store(&entries->xa, id, entry,
-			      GFP_ATOMIC | __GFP_NOWARN))) {
-		kfree(entry);
-		return NULL;
-	}
-	return entry;
-}
 
 /**
  * iommu_kdump_keep_entry() - An entry of the crashed kernel stays in use
@@ -306,8 +347,10 @@ bool iommu_kdump_entry_left(struct iommu_kdump_entries *entries, u32 id)
 		entry->old = false;
 		entry->left = true;
 		/* What faults from now on is the crash kernel's own */
+		raw_spin_lock(&entries->fault_lock);
 		entry->faults = 0;
 		entry->silent = false;
+		raw_spin_unlock(&entries->fault_lock);
 	}
 	xa_unlock_irqrestore(&entries->xa, flags);
 	if (old && entries->ids)
@@ -418,6 +461,52 @@ bool iommu_kdump_dev_is_old(struct iommu_kdump_entries *entries,
 	return iommu_kdump_walk_ids(entries, dev, is_old, NULL);
 }
 
+/* Where those of an ID are, else where there is room, else behind the end */
+static unsigned int find_new_faults(const struct iommu_kdump_entries *entries,
+				    u32 id)
+{
+	unsigned int i, room = ARRAY_SIZE(entries->new_faults);
+
+	for (i = 0; i < ARRAY_SIZE(entries->new_faults); i++) {
+		if (!entries->new_faults[i].nr)
+			room = min(room, i);
+		else if (entries->new_faults[i].id == id)
+			return i;
+	}
+	return room;
+}
+
+/* Takes raw spinlocks only, and allocates nothing */
+VISIBLE_IF_KUNIT bool iommu_kdump_count_fault(struct iommu_kdump_entries *entries,
+					      u32 id)
+{
+	bool enough = true, work = true;
+	struct entry *entry;
+	unsigned long flags;
+	unsigned int i;
+
+	raw_spin_lock_irqsave(&entries->fault_lock, flags);
+	/* It is not freed before the IOMMU reports no faults any more */
+	entry = xa_load(&entries->xa, id);
+	if (entry) {
+		enough = entry->silent || entry->faults >= MAX_FAULTS;
+		add_faults(entry, 1);
+		work = entry->to_silence;
+	} else {
+		i = find_new_faults(entries, id);
+		if (i < ARRAY_SIZE(entries->new_faults) &&
+		    entries->new_faults[i].nr < MAX_FAULTS) {
+			entries->new_faults[i].id = id;
+			entries->new_faults[i].nr++;
+			enough = false;
+		}
+	}
+	raw_spin_unlock_irqrestore(&entries->fault_lock, flags);
+	if (work)
+		queue_work(system_dfl_wq, &entries->silence_work);
+	return enough;
+}
+
 /**
  * iommu_kdump_fault() - A device has done something that hardware reports
  * @entries: of the IOMMU
@@ -425,35 +514,13 @@ bool iommu_kdump_dev_is_old(struct iommu_kdump_entries *entries,
  *
  * A device that keeps faulting must not cost the dump. &iommu_kdump_entry_ops.silence
  * is called for it after a number of faults, and again if it goes on; where there is no
- * memory to count them, after each.
+ * memory to count them, after the first ones.
  *
- * Context: Any.
+ * Context: Any, also an interrupt that is no thread with PREEMPT_RT.
  *
  * Return: true if there have been enough of them in the log.
  */
 bool iommu_kdump_fault(struct iommu_kdump_entries *entries, u32 id)
 {
-	struct entry *entry;
-	unsigned long flags;
-	bool enough = true;
-
-	if (!iommu_kdump_active())
-		return false;
-
-	xa_lock_irqsave(&entries->xa, flags);
-	entry = get_entry(entries, id);
-	if (entry) {
-		enough = entry->silent || entry->faults >= MAX_FAULTS;
-		if (!(++entry->faults % MAX_FAULTS)) {
-			__xa_set_mark(&entries->xa, id, TO_SILENCE);
-			queue_work(system_dfl_wq, &entries->silence_work);
-		}
-	} else {
-		/* Without memory to count them it is silenced at once, one at a time */
-		entries->uncounted_id = id;
-		entries->uncounted = true;
-		queue_work(system_dfl_wq, &entries->silence_work);
-	}
-	xa_unlock_irqrestore(&entries->xa, flags);
-	return enough;
+	return iommu_kdump_active() && iommu_kdump_count_fault(entries, id);
 }

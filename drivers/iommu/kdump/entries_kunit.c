@@ -3,10 +3,12 @@
  * Tests of the crashdump framework: entries of the crashed kernel, and their faults
  */
 
+#include <linux/debug_locks.h>
 #include <linux/idr.h>
 #include <linux/iommu.h>
 #include <linux/iommu-kdump.h>
 #include <linux/sizes.h>
+#include <linux/spinlock.h>
 #include <linux/workqueue.h>
 
 #include <kunit/device.h>
@@ -242,8 +244,9 @@ static void test_keep_ids(struct kunit *test)
 {
 	struct iommu_kdump_entries *entries;
 	struct iommu_kdump_ids ids;
-	DEFINE_IDA(ida);
+	struct ida ida;
 
+	ida_init(&ida);
 	iommu_kdump_ids_init(&ids, &ida, 1, 100);
 	entries = new_entries(test, &ids);
 	KUNIT_EXPECT_EQ(test, ida_alloc_range(&ida, 9, 9, GFP_KERNEL), 9);
@@ -314,6 +317,40 @@ static void test_fault(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, crash_silenced.id, 0xffffffff);
 	KUNIT_EXPECT_EQ(test, logged(entries, 0, 2), 2);
 	KUNIT_EXPECT_FALSE(test, iommu_kdump_entry_is_old(entries, 5));
+}
+
+/* Where hardware reports them: nothing may sleep there, with PREEMPT_RT neither */
+static void test_fault_in_interrupt(struct kunit *test)
+{
+	static DEFINE_RAW_SPINLOCK(lock);
+	struct iommu_kdump_entries *entries = new_entries(test, NULL);
+	unsigned int i, n = 0;
+	unsigned long flags;
+
+	crash_begin_kdump_kernel(test);
+	KUNIT_EXPECT_EQ(test, iommu_kdump_keep_entry(entries, 5, 1), 0);
+	raw_spin_lock_irqsave(&lock, flags);
+	KUNIT_EXPECT_FALSE(test, iommu_kdump_count_fault(entries, 5));
+	/* More at once than there is room for: these are counted when they come again */
+	for (i = 0; i < 2 * IOMMU_KDUMP_NEW_FAULTS; i++)
+		n += !iommu_kdump_count_fault(entries, 1000 + i);
+	KUNIT_EXPECT_FALSE(test, iommu_kdump_count_fault(entries, 1000));
+	raw_spin_unlock_irqrestore(&lock, flags);
+	KUNIT_EXPECT_EQ(test, n, IOMMU_KDUMP_NEW_FAULTS);
+#ifdef CONFIG_LOCKDEP
+	/* It is switched off by the first thing that it complains about */
+	KUNIT_EXPECT_TRUE(test, debug_locks);
+#endif
+
+	flush_work(&entries->silence_work);
+	KUNIT_EXPECT_EQ(test, crash_silenced.nr, 0);
+	KUNIT_EXPECT_EQ(test, logged(entries, 1000, MAX_FAULTS),
+			MAX_FAULTS - 2);
+	KUNIT_EXPECT_EQ(test, crash_silenced.nr, 1);
+	KUNIT_EXPECT_EQ(test, crash_silenced.id, 1000);
+	KUNIT_EXPECT_EQ(test, logged(entries, 1000 + i - 1, MAX_FAULTS + 1),
+			MAX_FAULTS);
+	KUNIT_EXPECT_EQ(test, crash_silenced.nr, 2);
 }
 
 /* When the old entry is gone, what faults is the crash kernel's own */
@@ -410,6 +447,7 @@ static struct kunit_case entries_cases[] = {
 	KUNIT_CASE(test_keep),
 	KUNIT_CASE(test_keep_ids),
 	KUNIT_CASE(test_fault),
+	KUNIT_CASE(test_fault_in_interrupt),
 	KUNIT_CASE(test_fault_after_old),
 	KUNIT_CASE(test_fault_replaced),
 	KUNIT_CASE(test_fault_no_crash),

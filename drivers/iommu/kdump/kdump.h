@@ -241,6 +241,7 @@ int iommu_kdump_setup(char *str);
 int iommu_kdump_grace_setup(char *str);
 void iommu_kdump_check_driverless(void);
 u64 iommu_kdump_carried_pages(void);
+bool iommu_kdump_count_fault(struct iommu_kdump_entries *entries, u32 id);
 extern unsigned int iommu_kdump_walk_ms;
 void iommu_kdump_remove_doorbell(void);
 int iommu_kdump_out_of_memory(struct notifier_block *nb, unsigned long unused,

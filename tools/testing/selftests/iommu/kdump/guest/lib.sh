@@ -72,8 +72,9 @@ say_memory() {
 		END { print all, free }' /proc/meminfo)"
 }
 
+# The host says (rig.slower) how many times as long the kernel takes for anything.
 wait_for() {
-	tries=100
+	tries=$((100 * ${slower:-1}))
 	until [ -e "$1" ]; do
 		tries=$((tries - 1))
 		[ $tries -gt 0 ] || give_up "$1 did not appear"
@@ -198,7 +199,7 @@ state_of() {
 
 # wait_for_state DEVICE STATE SECONDS
 wait_for_state() {
-	left=$(($3 * 10))
+	left=$(($3 * 10 * ${slower:-1}))
 	until [ "$(state_of "$1")" = "$2" ]; do
 		left=$((left - 1))
 		# a kernel without the framework has no state to wait for
@@ -241,7 +242,7 @@ say_groups() {
 load_crash_kernel() {
 	crash_load /boot/kernel /boot/initrd \
 		"console=${console:-ttyS0,115200} rig.role=crash rig.scenario=$scenario $* \
-${reversed:+rig.reversed }\
+${reversed:+rig.reversed }${slower:+rig.slower=$slower }\
 panic=5 nr_cpus=1 irqpoll reset_devices no_timer_check printk.devkmsg=on $crash_options" ||
 		give_up "the crash kernel cannot be loaded"
 	say "crash kernel loaded"

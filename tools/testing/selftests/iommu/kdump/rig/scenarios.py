@@ -531,7 +531,11 @@ class Edu(Scenario):
     """QEMU's edu device, with our driver for it in both kernels."""
 
     devices = {trace.requester("00:06.0"): None}
-    crash_options = ("iommu.kdump_grace=2",)
+
+    @property
+    def crash_options(self):
+        # longer than a kernel that looks for its own defects takes to get there
+        return (f"iommu.kdump_grace={20 if self.extras.get('checks_itself') else 2}",)
 
     def qemu_devices(self, wires, folder):
         return ["-device", "edu,addr=6,dma_mask=0xffffffff"]

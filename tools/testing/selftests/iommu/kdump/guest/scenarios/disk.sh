@@ -26,8 +26,9 @@ first() {
 crash() {
 	open_disk
 	say "loaded disk"
-	timeout 20 dd if=/proc/vmcore of=$disk bs=1M count=16 conv=fsync 2> /tmp/dd ||
+	seconds=$((20 * ${slower:-1}))
+	timeout $seconds dd if=/proc/vmcore of=$disk bs=1M count=16 conv=fsync 2> /tmp/dd ||
 		say "error: the dump cannot be saved to $disk:" \
-			"status $? (143: 20 seconds were not enough), $(tail -n 1 /tmp/dd)"
+			"status $? (143: $seconds seconds were not enough), $(tail -n 1 /tmp/dd)"
 	ask_host scan
 }
