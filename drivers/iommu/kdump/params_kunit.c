@@ -123,7 +123,8 @@ static void __init test_param_grace_zero(struct kunit *test)
 /* What cannot be understood changes nothing */
 static void __init test_param_nonsense(struct kunit *test)
 {
-	static char * const bad[] = { NULL, "", "off", "-1", "1h", "99999999999" };
+	static char * const bad[] = { NULL, "", "off", "-1", "1h", "2147483647",
+				      "99999999999" };
 	struct crash *crash;
 	struct device *dev = crash_one_device(test, &crash);
 	unsigned int i;

@@ -134,6 +134,31 @@ static void test_no_master_waits_for_long(struct kunit *test)
 	crash_check_end(crash);
 }
 
+/* What it waits with cannot be carried: it is blocked, the others go on */
+static void test_no_master_without_memory(struct kunit *test)
+{
+	struct crash *crash;
+	struct device *a, *b;
+
+	a = two_tables(test, &crash, &b);
+	crash_boot(crash);
+	crash_bind(crash, a);
+	EXPECT_STATE(crash, a, KDUMP_CARRYING);
+	crash_use_new(crash, a);
+	crash->expect = SAFE;
+	crash_grace_over(a);
+	EXPECT_STATE(crash, a, KDUMP_RELEASED);
+
+	crash->map_fails = true;
+	crash_bind(crash, b);
+	EXPECT_STATE(crash, b, KDUMP_RELEASED);
+	crash_check_dma(crash, FAULTS);
+	crash->map_fails = false;
+	crash_use_new(crash, a);
+	crash_use_new(crash, b);
+	crash_check_end(crash);
+}
+
 /* Who has claimed the group has ended all of that */
 static void test_no_master_claimed(struct kunit *test)
 {
@@ -319,6 +344,7 @@ static struct kunit_case pci_cases[] = {
 	KUNIT_CASE_PARAM(test_no_master_is_not_imported, crash_pci_machines),
 	KUNIT_CASE_PARAM(test_no_master_does_not_hold, crash_pci_machines),
 	KUNIT_CASE_PARAM(test_no_master_waits_for_long, crash_pci_machines),
+	KUNIT_CASE_PARAM(test_no_master_without_memory, crash_pci_machines),
 	KUNIT_CASE_PARAM(test_no_master_claimed, crash_pci_machines),
 	KUNIT_CASE_PARAM(test_no_master_off, crash_pci_machines),
 	KUNIT_CASE_PARAM(test_bridge_does_not_hold, crash_pci_machines),

@@ -437,7 +437,6 @@ static int report_garbage(struct iommu_kdump_report *report)
 	KUNIT_EXPECT_EQ(test,
 			iommu_kdump_report_bad(report, iova + SZ_8K, SZ_4K), 0);
 	KUNIT_EXPECT_EQ(test, REPORT(iova + SZ_8K, phys, SZ_4K, rw), -EUCLEAN);
-#undef REPORT
 	/* Many at once are no better */
 	KUNIT_EXPECT_EQ(test, iommu_kdump_report_leaves(report, &leaves),
 			-EUCLEAN);
@@ -445,6 +444,13 @@ static int report_garbage(struct iommu_kdump_report *report)
 	leaves.prot = IOMMU_NOEXEC;
 	KUNIT_EXPECT_EQ(test, iommu_kdump_report_leaves(report, &leaves),
 			-EUCLEAN);
+	/* What the domain cannot map is no mistake of the walker, up to the very last IOVA */
+	KUNIT_EXPECT_EQ(test, REPORT(iova + SZ_64K, phys + 8, SZ_4K, rw), 0);
+	KUNIT_EXPECT_EQ(test, REPORT(iova + SZ_128K + 8, phys, SZ_4K, rw), 0);
+	KUNIT_EXPECT_EQ(test, REPORT(U64_MAX - SZ_4K + 1, phys, SZ_4K, rw), 0);
+	KUNIT_EXPECT_EQ(test, REPORT(U64_MAX - SZ_4K + 1, phys, SZ_4K, rw),
+			-EUCLEAN);
+#undef REPORT
 	/* Once, at the first table; the rest of the walk is of no interest */
 	return -EUCLEAN;
 }

@@ -126,6 +126,35 @@ static void test_grace_releases(struct kunit *test)
 	crash_check_end(crash);
 }
 
+/* More than is unmapped at once: interrupts are let in between */
+static void test_grace_releases_many(struct kunit *test)
+{
+	struct crash *crash = crash_new(test, NULL);
+	struct device *dev = crash_add_dev(crash, 0, 1);
+	u64 root = crash_translated(crash, 1, 7);
+	u64 phys = OLD_BUFFERS + SZ_64M + SZ_4K;
+	unsigned int i, n = SZ_128M / SZ_2M;
+
+	/* One table many times: small leaves, because IOVAs and memory are not in step */
+	crash_add_legacy(crash, 1, root, SZ_1G, phys, SZ_2M, PTE_R | PTE_W);
+	for (i = 1; i < n; i++)
+		*crash_pte(crash, root, 4, SZ_1G + i * SZ_2M, 1) =
+			*crash_pte(crash, root, 4, SZ_1G, 1);
+	for (i = n / 2; i < n; i += n / 2 - 1)
+		crash_add_legacy(crash, 1, 0, SZ_1G + i * SZ_2M, phys, SZ_2M,
+				 PTE_R | PTE_W);
+	crash_boot(crash);
+	crash_bind(crash, dev);
+	EXPECT_STATE(crash, dev, KDUMP_CARRYING);
+	crash_check_dma(crash, WORKS);
+	crash->expect = SAFE;
+	crash_grace_over(dev);
+	EXPECT_STATE(crash, dev, KDUMP_RELEASED);
+	crash_check_dma(crash, FAULTS);
+	crash_use_new(crash, dev);
+	crash_check_end(crash);
+}
+
 static void test_probe_failed_releases_nothing(struct kunit *test)
 {
 	struct crash *crash;
@@ -342,6 +371,7 @@ static struct kunit_case states_cases[] = {
 	KUNIT_CASE_PARAM(test_join_inherits, crash_machines),
 	KUNIT_CASE_PARAM(test_probe_carries, crash_machines),
 	KUNIT_CASE_PARAM(test_grace_releases, crash_machines),
+	KUNIT_CASE_PARAM(test_grace_releases_many, crash_machines),
 	KUNIT_CASE_PARAM(test_probe_failed_releases_nothing, crash_machines),
 	KUNIT_CASE_PARAM(test_unbind_releases, crash_machines),
 	KUNIT_CASE_PARAM(test_remove_inherited, crash_machines),
