@@ -205,6 +205,8 @@ mutate: tree-keep ## break the code on purpose, one line at a time: MUTANTS=patt
 	@scripts/mutate.sh
 
 mutate-all: tree-keep ## break every condition, bound and call; goes on where it was ended: MINUTES=
+	@scripts/setup.sh base arm
+	@$(KDUMP)/fetch_qemu.sh $(OUT) arm >/dev/null
 	@scripts/mutate-all.py $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(N),--number $(N))
 
 coverage: tree-keep ## which branches of the core and the walkers the tests take: out/coverage.txt

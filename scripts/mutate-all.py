@@ -40,14 +40,17 @@ from um import failure, processes, say  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 KNOWN = HERE / "mutants.known"
-# What is broken: the core, the walker, and the drivers that are built for x86.
+# What is broken: the core, the walker, and the drivers.
 SOURCES = ("drivers/iommu/kdump/*.c", "drivers/iommu/generic_pt/iommu_pt_foreign.h",
-           "drivers/iommu/generic_pt/fmt/armv8.h", "drivers/iommu/*/kdump.c")
-DRIVERS = re.compile(r"drivers/iommu/\w+/kdump\.c ")
+           "drivers/iommu/generic_pt/fmt/armv8.h", "drivers/iommu/*/kdump.c",
+           "drivers/iommu/arm/arm-smmu-v3/arm-smmu-v3-kdump.c")
+ARM_DRIVER = re.compile(r"drivers/iommu/arm/")
+DRIVERS = re.compile(r"drivers/iommu/\w+/kdump\.c |drivers/iommu/arm/")
 NOT_SOURCES = re.compile(r"_kunit\.c$|/trace\.c$|/status\.c$")
 SUITES = re.compile(r"_kdump(_|$)|_foreign_test$|^kunit_iommu$")
 # Those with tests that User Mode Linux skips, or does not have
 EMULATED_SUITES = re.compile(r"^(intel|amd|riscv)_kdump|^(oldmem_kdump|iommu_kdump_memory)$")
+ARM_SUITES = re.compile(r"^smmuv3_kdump")
 # Without these nothing else happens: messages, what frees memory, locks.
 NO_CALLS = re.compile(
     r"^(pr_|dev_|trace_|seq_|lockdep_|WARN|BUILD_BUG|might_|cond_resched|"
@@ -337,6 +340,7 @@ class Kernel:
 
 class Native(Kernel):
     NAME = "native"
+    ARCH, FOLDER = "um", "kunit-mutants-um"
     IMAGE = "linux"
     SUITES = SUITES
     PATIENCE = 20
@@ -347,25 +351,37 @@ class Native(Kernel):
 
 class Emulated(Kernel):
     NAME = "emulated"
+    ARCH, FOLDER = "x86_64", "kunit-mutants"
     IMAGE = "arch/x86/boot/bzImage"
     SUITES = EMULATED_SUITES
     PATIENCE = 30
+    MACHINE = ("qemu-system-x86_64", "-bios", "qboot.rom", "-accel", "tcg")
+    WORDS = "console=ttyS0 no_timer_check tsc=nowatchdog"
 
     def start(self, words, timeout):
-        command = ["qemu-system-x86_64", "-nodefaults", "-m", "1024", "-no-reboot",
-                   "-nographic", "-accel", "tcg", "-bios", "qboot.rom", "-serial", "stdio",
-                   "-kernel", str(self.folder / self.IMAGE), "-append",
-                   "console=ttyS0 kunit.enable=1 kunit_shutdown=reboot panic=-1 "
-                   "oops=panic no_timer_check tsc=nowatchdog " + " ".join(words)]
+        command = [*self.MACHINE, "-nodefaults", "-m", "1024", "-no-reboot", "-nographic",
+                   "-serial", "stdio", "-kernel", str(self.folder / self.IMAGE), "-append",
+                   f"{self.WORDS} kunit.enable=1 kunit_shutdown=reboot panic=-1 oops=panic " +
+                   " ".join(words)]
         _status, output = processes.run(command, timeout)
         text = output.decode("utf-8", "replace")
         return text, "reboot: Restarting system" in text
 
 
-def build(kind, arch, copy, work, texts):
-    say(f"building the KUnit kernel for {arch} with all mutants (minutes)")
-    folder = um.build("kunit-mutants" + ("-um" if arch == "um" else ""),
-                      FAST="1", KUNIT_TREE=str(copy), KUNIT_ARCH=arch)
+class EmulatedArm(Emulated):
+    NAME = "emulated-arm"
+    ARCH, FOLDER = "arm64", "kunit-mutants-arm64"
+    IMAGE = "arch/arm64/boot/Image"
+    SUITES = ARM_SUITES
+    MACHINE = (os.environ.get("QEMU_ARM") or
+               os.path.join(os.environ.get("OUT", ""), "qemu-11-arm/qemu-system-aarch64"),
+               "-M", "virt", "-cpu", "cortex-a57")
+    WORDS = "console=ttyAMA0"
+
+
+def build(kind, copy, work, texts):
+    say(f"building the KUnit kernel for {kind.ARCH} with all mutants (minutes)")
+    folder = um.build(kind.FOLDER, FAST="1", KUNIT_TREE=str(copy), KUNIT_ARCH=kind.ARCH)
     return kind(folder, work, "".join(texts.values()))
 
 
@@ -468,12 +484,15 @@ def main():
     verdict = {}
     native = [mutant for mutant in chosen if not DRIVERS.match(mutant.key)]
     if native:
-        verdict = run_all(build(Native, "um", copy, work, texts), native, record, deadline)
-    left = [mutant for mutant in chosen if not known.get(mutant.key) and
-            verdict.get(mutant.key) != "killed" and
-            (mutant.key in verdict or DRIVERS.match(mutant.key))]
-    if left and not options.native and not (deadline and time.monotonic() > deadline):
-        emulated = run_all(build(Emulated, "x86_64", copy, work, texts), left, record, deadline)
+        verdict = run_all(build(Native, copy, work, texts), native, record, deadline)
+    for kind in () if options.native else (Emulated, EmulatedArm):
+        left = [mutant for mutant in chosen if not known.get(mutant.key) and
+                verdict.get(mutant.key) != "killed" and
+                (kind is EmulatedArm) == bool(ARM_DRIVER.match(mutant.key)) and
+                (mutant.key in verdict or DRIVERS.match(mutant.key))]
+        if not left or deadline and time.monotonic() > deadline:
+            continue
+        emulated = run_all(build(kind, copy, work, texts), left, record, deadline)
         for mutant in left:
             there = emulated.get(mutant.key)
             if there and (there != "not reached" or mutant.key not in verdict):
