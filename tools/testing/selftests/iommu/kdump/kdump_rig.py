@@ -761,7 +761,7 @@ def debug_boots(session):
         checks.report(result["verdict"] == "pass", plan.title, result["reason"])
     for what, why in skipped.items():
         checks.skip(what, why)
-    check_corruption(session, checks, [v for v in chosen if not v.mixed])
+    check_corruption(session, checks, [v for v in chosen if not v.mixed], controls=False)
     return checks.end()
 
 
@@ -921,14 +921,14 @@ def run_corruption(session, checks, plans, controls, reasons):
     return outcomes + unmodified
 
 
-def check_corruption(session, checks, chosen):
+def check_corruption(session, checks, chosen, controls=True):
     """A few cases for the check command, apart from the runs that are on the page."""
     if session.options.only:
         return
     on_page, session.outcomes = session.outcomes, []
     name, session.name = session.name, session.name + "-corrupt"
-    outcomes = run_corruption(session, checks, *corruption_plans(
-        session, chosen, corrupt.CHECKED))
+    plans, unmodified, reasons = corruption_plans(session, chosen, corrupt.CHECKED)
+    outcomes = run_corruption(session, checks, plans, unmodified if controls else [], reasons)
     if outcomes:
         print(report.corruption_table(outcomes, session.lost))
     session.outcomes, session.name = on_page, name
@@ -1461,15 +1461,18 @@ def arguments():
 
     check_command = add("check", check,
                         "pass or fail, with controls on the unmodified kernel")
-    check_command.set_defaults(seed=1)
+    debug_command = add("debug-boots", debug_boots, "every scenario and mode on a kernel "
+                        "with the options of config.debug")
+    # of the few cases of corruption that they have
+    for command in (check_command, debug_command):
+        command.set_defaults(seed=1)
     for command in (
             add("demo", demo, "a few scenarios beside the unmodified kernel, in minutes: "
                 "a table and a picture"),
             add("compare", compare, "all scenarios in all modes, beside the unmodified "
                 "kernel"),
             check_command,
-            add("debug-boots", debug_boots, "every scenario and mode on a kernel with the "
-                "options of config.debug"),
+            debug_command,
             add("allocations", allocations, "each allocation of the framework fails once, "
                 "in a crash of its own: what becomes of the dump"),
             add("dumps", save_dumps, "kexec, makedumpfile and crash, to a disk and "

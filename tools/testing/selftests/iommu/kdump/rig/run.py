@@ -43,9 +43,7 @@ DOWN = re.compile(r"reboot: (Restarting system|Power down)")
 STOCK_SECONDS = 60
 STOCK_MIB = 1024
 
-# Kernels that look for their own defects, see Kernel.checks_itself: so many times as slow,
-# and as large.
-CHECKING_SLOWER = 8
+# Kernels that look for their own defects, see Kernel.checks_itself, are so much larger.
 CHECKING_LARGER = 2
 # While it identifies its processor it has forgotten for a moment that page tables have five
 # levels: KASAN takes what an interrupt touches then for a wild address.
@@ -750,8 +748,7 @@ def time_limit(scenario, kernel_name, variant, first):
     if kernel_name == "mainline":
         # what a storm of faults holds up comes to no end later either
         seconds = max(scenario.timeout, min(seconds, STORM_SECONDS))
-    if scenario.extras.get("checks_itself"):
-        seconds *= CHECKING_SLOWER
+    seconds *= scenario.slower
     return seconds + (STOCK_SECONDS if first else 0)
 
 
@@ -794,7 +791,7 @@ def run_once(scenario, kernel_name, image, initrd, variant, qemu, accel, folder,
     if kernel_name == "block":
         crash_options.append("iommu.kdump=block")
     if scenario.extras.get("checks_itself"):
-        words = (*words, *CHECKING_WORDS, f"rig.slower={CHECKING_SLOWER}")
+        words = (*words, *CHECKING_WORDS, f"rig.slower={scenario.slower}")
         crash_options += CHECKING_WORDS
     memory_mib, reservation = sizes(scenario, variant, first)
     cmdline = " ".join([
