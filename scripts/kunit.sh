@@ -73,7 +73,7 @@ compile=(make -j"$(nproc)" ARCH="$arch" "CROSS_COMPILE=$cross" "O=$build" KCFLAG
 	"${options[@]}")
 if [ -n "$fast" ]; then
 	own_options+=(KASAN=n KASAN_OUTLINE=n UBSAN=n UBSAN_SHIFT=n PROVE_LOCKING=n
-		DEBUG_ATOMIC_SLEEP=n DEBUG_LIST=n ENABLE_DEFAULT_TRACERS=y)
+		PROVE_RAW_LOCK_NESTING=n DEBUG_ATOMIC_SLEEP=n DEBUG_LIST=n ENABLE_DEFAULT_TRACERS=y)
 fi
 for option in "${own_options[@]}"; do
 	configure+=("--kconfig_add=CONFIG_$option")

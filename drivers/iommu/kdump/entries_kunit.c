@@ -351,6 +351,14 @@ static void test_fault_in_interrupt(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, logged(entries, 1000 + i - 1, MAX_FAULTS + 1),
 			MAX_FAULTS);
 	KUNIT_EXPECT_EQ(test, crash_silenced.nr, 2);
+
+	/* Something may be known of an ID before its first fault has been counted */
+	KUNIT_EXPECT_FALSE(test, iommu_kdump_fault(entries, 2000));
+	KUNIT_EXPECT_EQ(test, iommu_kdump_keep_entry(entries, 2000, 2), 0);
+	KUNIT_EXPECT_GE(test, logged(entries, 2000, MAX_FAULTS),
+			MAX_FAULTS - 1);
+	KUNIT_EXPECT_EQ(test, logged(entries, 2000, 1), 0);
+	KUNIT_EXPECT_TRUE(test, iommu_kdump_entry_is_old(entries, 2000));
 }
 
 /* When the old entry is gone, what faults is the crash kernel's own */
