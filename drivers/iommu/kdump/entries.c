@@ -481,25 +481,24 @@ VISIBLE_IF_KUNIT bool iommu_kdump_count_fault(struct iommu_kdump_entries *entrie
 					      u32 id)
 {
 	bool enough = true, work = true;
-	struct entry *entry;
+	struct entry *entry = NULL;
 	unsigned long flags;
 	unsigned int i;
 
 	raw_spin_lock_irqsave(&entries->fault_lock, flags);
+	i = find_new_faults(entries, id);
 	/* It is not freed before the IOMMU reports no faults any more */
-	entry = xa_load(&entries->xa, id);
+	if (i == ARRAY_SIZE(entries->new_faults) || !entries->new_faults[i].nr)
+		entry = xa_load(&entries->xa, id);
 	if (entry) {
 		enough = entry->silent || entry->faults >= MAX_FAULTS;
 		add_faults(entry, 1);
 		work = entry->to_silence;
-	} else {
-		i = find_new_faults(entries, id);
-		if (i < ARRAY_SIZE(entries->new_faults) &&
-		    entries->new_faults[i].nr < MAX_FAULTS) {
-			entries->new_faults[i].id = id;
-			entries->new_faults[i].nr++;
-			enough = false;
-		}
+	} else if (i < ARRAY_SIZE(entries->new_faults) &&
+		   entries->new_faults[i].nr < MAX_FAULTS) {
+		entries->new_faults[i].id = id;
+		entries->new_faults[i].nr++;
+		enough = false;
 	}
 	raw_spin_unlock_irqrestore(&entries->fault_lock, flags);
 	if (work)
