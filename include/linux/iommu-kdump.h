@@ -87,8 +87,18 @@ struct iommu_kdump_entry_ops {
 	void (*silence)(struct iommu_kdump_entries *entries, u32 id);
 };
 
-/* IDs that may begin to fault before somebody can sleep for memory to count them */
+/* IDs that may begin to fault before a worker finds memory to count them */
 #define IOMMU_KDUMP_NEW_FAULTS	16
+
+/**
+ * struct iommu_kdump_new_faults - faults of an ID that nothing is known of yet
+ * @id: the ID
+ * @nr: how many, 0 if there is room here
+ */
+struct iommu_kdump_new_faults {
+	u32 id;
+	u16 nr;
+};
 
 /**
  * struct iommu_kdump_entries - what is known of the crashed kernel's context entries
@@ -104,8 +114,6 @@ struct iommu_kdump_entry_ops {
  * @refused_all: all of them, or there was no memory to tell which
  * @fault_lock: for what is counted of faults, which come in hard interrupts
  * @new_faults: those of IDs that nothing is known of yet
- * @new_faults.id: the ID
- * @new_faults.nr: how many, 0 if there is room here
  * @silence_work: finds memory for these, and calls &iommu_kdump_entry_ops.silence
  *
  * One for each IOMMU, or for several that share their table. All but the first four
@@ -121,10 +129,7 @@ struct iommu_kdump_entries {
 	unsigned int nr_refused;
 	bool refused_all;
 	raw_spinlock_t fault_lock;
-	struct {
-		u32 id;
-		u16 nr;
-	} new_faults[IOMMU_KDUMP_NEW_FAULTS];
+	struct iommu_kdump_new_faults new_faults[IOMMU_KDUMP_NEW_FAULTS];
 	struct work_struct silence_work;
 };
 

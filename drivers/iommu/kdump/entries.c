@@ -84,9 +84,11 @@ static void count_new_faults(struct iommu_kdump_entries *entries)
 	u32 id;
 
 	for (i = 0; i < ARRAY_SIZE(entries->new_faults); i++) {
+		struct iommu_kdump_new_faults *new = &entries->new_faults[i];
+
 		raw_spin_lock_irq(&entries->fault_lock);
-		nr = entries->new_faults[i].nr;
-		id = entries->new_faults[i].id;
+		nr = new->nr;
+		id = new->id;
 		raw_spin_unlock_irq(&entries->fault_lock);
 		if (!nr)
 			continue;
@@ -97,8 +99,8 @@ static void count_new_faults(struct iommu_kdump_entries *entries)
 
 		raw_spin_lock_irq(&entries->fault_lock);
 		if (entry)
-			add_faults(entry, entries->new_faults[i].nr);
-		entries->new_faults[i].nr = 0;
+			add_faults(entry, new->nr);
+		new->nr = 0;
 		raw_spin_unlock_irq(&entries->fault_lock);
 		/* Without memory to count them it is silenced at once */
 		if (!entry)
@@ -461,17 +463,20 @@ bool iommu_kdump_dev_is_old(struct iommu_kdump_entries *entries,
 	return iommu_kdump_walk_ids(entries, dev, is_old, NULL);
 }
 
-/* Where those of an ID are, else where there is room, else behind the end */
-static unsigned int find_new_faults(const struct iommu_kdump_entries *entries,
-				    u32 id)
+/* Where those of an ID are, else where there is room, else NULL */
+static struct iommu_kdump_new_faults *
+find_new_faults(struct iommu_kdump_entries *entries, u32 id)
 {
-	unsigned int i, room = ARRAY_SIZE(entries->new_faults);
+	struct iommu_kdump_new_faults *room = NULL;
+	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(entries->new_faults); i++) {
-		if (!entries->new_faults[i].nr)
-			room = min(room, i);
-		else if (entries->new_faults[i].id == id)
-			return i;
+		struct iommu_kdump_new_faults *new = &entries->new_faults[i];
+
+		if (!new->nr)
+			room = new;
+		else if (new->id == id)
+			return new;
 	}
 	return room;
 }
@@ -480,24 +485,23 @@ static unsigned int find_new_faults(const struct iommu_kdump_entries *entries,
 VISIBLE_IF_KUNIT bool iommu_kdump_count_fault(struct iommu_kdump_entries *entries,
 					      u32 id)
 {
+	struct iommu_kdump_new_faults *new;
 	bool enough = true, work = true;
 	struct entry *entry = NULL;
 	unsigned long flags;
-	unsigned int i;
 
 	raw_spin_lock_irqsave(&entries->fault_lock, flags);
-	i = find_new_faults(entries, id);
+	new = find_new_faults(entries, id);
 	/* It is not freed before the IOMMU reports no faults any more */
-	if (i == ARRAY_SIZE(entries->new_faults) || !entries->new_faults[i].nr)
+	if (!new || !new->nr)
 		entry = xa_load(&entries->xa, id);
 	if (entry) {
 		enough = entry->silent || entry->faults >= MAX_FAULTS;
 		add_faults(entry, 1);
 		work = entry->to_silence;
-	} else if (i < ARRAY_SIZE(entries->new_faults) &&
-		   entries->new_faults[i].nr < MAX_FAULTS) {
-		entries->new_faults[i].id = id;
-		entries->new_faults[i].nr++;
+	} else if (new && new->nr < MAX_FAULTS) {
+		new->id = id;
+		new->nr++;
 		enough = false;
 	}
 	raw_spin_unlock_irqrestore(&entries->fault_lock, flags);

@@ -337,6 +337,8 @@ static void test_fault_in_interrupt(struct kunit *test)
 	for (i = 0; i < 2 * IOMMU_KDUMP_NEW_FAULTS; i++)
 		n += !iommu_kdump_count_fault(entries, 1000 + i);
 	KUNIT_EXPECT_FALSE(test, iommu_kdump_count_fault(entries, 1000));
+	/* That has a place of its own */
+	KUNIT_EXPECT_FALSE(test, iommu_kdump_count_fault(entries, 5));
 	raw_spin_unlock_irqrestore(&lock, flags);
 	KUNIT_EXPECT_EQ(test, n, IOMMU_KDUMP_NEW_FAULTS);
 #ifdef CONFIG_LOCKDEP
