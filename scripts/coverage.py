@@ -32,10 +32,10 @@ from um import processes, say  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 KNOWN = HERE / "coverage.known"
-# What is built for gcov, by the Makefile that is told to, in a copy of the tree.
 # Branches of the compiler's own and of copies that it makes would count as ours.
 FLAGS = ("ccflags-y += --coverage -fno-stack-protector -D__NO_FORTIFY -fno-inline-functions "
          "-fno-inline-small-functions -fno-inline-functions-called-once\n")
+# What is built for gcov, by the Makefile that is told to, in a copy of the tree.
 MAKEFILES = {"drivers/iommu/kdump/Makefile": FLAGS,
              "drivers/iommu/generic_pt/fmt/Makefile": FLAGS,
              "arch/um/Makefile-skas": "LINK-y += --coverage\n"}

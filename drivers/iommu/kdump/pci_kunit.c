@@ -102,23 +102,31 @@ static struct device *two_tables(struct kunit *test, struct crash **crash,
 	return a;
 }
 
+/* The group goes on without the second one, and its old mappings are released */
+static struct device *released_before(struct kunit *test, struct crash **crash,
+				      struct device **b)
+{
+	struct device *a = two_tables(test, crash, b);
+
+	crash_boot(*crash);
+	crash_bind(*crash, a);
+	EXPECT_STATE(*crash, a, KDUMP_CARRYING);
+	crash_check_dma(*crash, WORKS);
+	(*crash)->expect = SAFE;
+	crash_use_new(*crash, a);
+	crash_grace_over(a);
+	EXPECT_STATE(*crash, a, KDUMP_RELEASED);
+	crash_check_dma(*crash, FAULTS);
+	return a;
+}
+
 /* Nobody has waited for it. But when its driver comes, what waits in it goes on. */
 static void test_no_master_waits_for_long(struct kunit *test)
 {
 	struct crash *crash;
-	struct device *a, *b;
+	struct device *b;
 
-	a = two_tables(test, &crash, &b);
-	crash_boot(crash);
-	crash_bind(crash, a);
-	EXPECT_STATE(crash, a, KDUMP_CARRYING);
-	crash_check_dma(crash, WORKS);
-	crash->expect = SAFE;
-	crash_use_new(crash, a);
-	crash_grace_over(a);
-	EXPECT_STATE(crash, a, KDUMP_RELEASED);
-	crash_check_dma(crash, FAULTS);
-
+	released_before(test, &crash, &b);
 	crash_bind(crash, b);
 	EXPECT_STATE(crash, b, KDUMP_CARRYING);
 	KUNIT_EXPECT_TRUE(test, crash_release_is_pending(b));
@@ -140,15 +148,7 @@ static void test_no_master_without_memory(struct kunit *test)
 	struct crash *crash;
 	struct device *a, *b;
 
-	a = two_tables(test, &crash, &b);
-	crash_boot(crash);
-	crash_bind(crash, a);
-	EXPECT_STATE(crash, a, KDUMP_CARRYING);
-	crash_use_new(crash, a);
-	crash->expect = SAFE;
-	crash_grace_over(a);
-	EXPECT_STATE(crash, a, KDUMP_RELEASED);
-
+	a = released_before(test, &crash, &b);
 	crash->map_fails = true;
 	crash_bind(crash, b);
 	EXPECT_STATE(crash, b, KDUMP_RELEASED);
